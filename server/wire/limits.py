@@ -37,3 +37,6 @@ MISSING_ROUNDS_PER_WAKE_MAX: Final = 3
 
 WAKE_HORIZON_MS: Final = 24 * 3_600_000
 """The wire's wake times carry no date, so nothing beyond 24 hours can be said."""
+
+PAYLOAD_TEXT_LENGTH_CHARS_MAX: Final = 512
+"""Longest free text in a message (location, versions)."""
