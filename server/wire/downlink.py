@@ -1,4 +1,4 @@
-"""Server to device: replies to bytes (the server's half) and back (the simulator's half), by dialect (facts: wire 3)."""
+"""Server to device: replies to bytes (the server's half) and back (the device's half), by dialect (facts: wire 3)."""
 
 from __future__ import annotations
 

@@ -15,50 +15,6 @@ from server.wire import limits
 from server.wire.errors import RemoteProtocolError
 from server.wire.messages import Sensors
 
-REFUSALS`. Field habits that the field
-is known for are read: curly quotes, unpadded or space-separated timestamps, `Image_name`, `pending_count`.
-"""
-
-from __future__ import annotations
-
-import base64
-import binascii
-import math
-import re
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
-
-import msgspec
-
-from server.wire import limits
-from server.wire.dialects import (
-    CHUNK_COUNT_KEYS,
-    CHUNK_SIZE_KEYS,
-    DIALECTS,
-    TIME_KEYS,
-    Dialect,
-    dialect_of_metadata,
-)
-from server.wire.errors import LocalProtocolError, RemoteProtocolError
-from server.wire.messages import (
-    Capture,
-    Chunk,
-    DeviceMessage,
-    Done,
-    Hello,
-    Metadata,
-    MissingChunks,
-    Resume,
-    Retry,
-    SendAllPending,
-    SendImage,
-    Sensors,
-    ServerMessage,
-    Sleep,
-    Telemetry,
-)
-from server.wire.topics import Channel, TopicAddress, normalised_device_id, parse_uplink
-
 REFUSALS: Final = (
     "bad_topic",
     "bad_device_id",
@@ -84,9 +40,7 @@ _NAME = re.compile(r"[^/\\\x00-\x1f\x7f]+\Z")
 
 def json_object(payload: bytes) -> dict[str, Any]:
     if len(payload) > limits.PAYLOAD_SIZE_BYTES_MAX:
-        raise RemoteProtocolError(
-            "too_large", f"{len(payload)} bytes, at most {limits.PAYLOAD_SIZE_BYTES_MAX}"
-        )
+        raise RemoteProtocolError("too_large", f"{len(payload)} bytes, at most {limits.PAYLOAD_SIZE_BYTES_MAX}")
     try:
         value = msgspec.json.decode(payload)
     except (msgspec.DecodeError, RecursionError, ValueError):
@@ -203,9 +157,7 @@ def chunk_payload(value: object) -> bytes:
         except (binascii.Error, ValueError):
             raise RemoteProtocolError("bad_payload", "payload is not base64") from None
     elif isinstance(value, list):
-        if not all(
-            isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= 255 for item in value
-        ):
+        if not all(isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= 255 for item in value):
             raise RemoteProtocolError("bad_payload", "payload is not a list of byte values")
         data = bytes(value)
     else:
@@ -213,5 +165,3 @@ def chunk_payload(value: object) -> bytes:
     if not 0 < len(data) <= limits.CHUNK_SIZE_BYTES_MAX:
         raise RemoteProtocolError("bad_payload", f"a chunk of {len(data)} bytes")
     return data
-
-
