@@ -1,0 +1,214 @@
+"""What `ingest` decides: frozen values that `store` writes in one transaction and the intake sends after COMMIT.
+
+Effects that hold a view (`SaveSession`, `SaveImage`, `SaveDevice`) mean "write its final state once".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from server.view import CommandView, DeviceView, ImageView, SessionView
+from server.wire.messages import ServerMessage, Telemetry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterDevice:
+    """A device nobody knows gets a row, `pending_approval`."""
+
+    device_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class SaveDevice:
+    """Last seen, battery, schedule and dialect of the device."""
+
+    device: DeviceView
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A new row of device_wake_sessions and of device_wake_payloads."""
+
+    session: SessionView
+
+
+@dataclass(frozen=True, slots=True)
+class SaveSession:
+    """The session and its payload as they stand after the batch."""
+
+    session: SessionView
+
+
+@dataclass(frozen=True, slots=True)
+class CreateImage:
+    """A capture seen for the first time."""
+
+    image: ImageView
+
+
+@dataclass(frozen=True, slots=True)
+class SaveImage:
+    """The image as it stands after the batch."""
+
+    image: ImageView
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChunk:
+    """First copy of a chunk."""
+
+    image_id: UUID
+    index: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CompareChunk:
+    """A further copy of a chunk: counted; other bytes at the same index are a conflict event."""
+
+    image_id: UUID
+    index: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StageChunk:
+    """A chunk before its metadata."""
+
+    wire_image_name: str
+    index: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DropStaged:
+    """The staged chunks of that name are no longer needed there."""
+
+    wire_image_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetChunksAside:
+    """A damaged image's chunks move aside under their attempt, so that a resend can heal it."""
+
+    image_id: UUID
+    attempt: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogDuplicate:
+    """The capture was offered again in this session: one row per (capture, session), with the count."""
+
+    image: ImageView
+    session: SessionView
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordTelemetry:
+    """Readings outside a wake session."""
+
+    payload_id: UUID
+    telemetry: Telemetry
+    data: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogHistory:
+    """One row of device_history."""
+
+    category: str
+    event_type: str
+    severity: str
+    description: str
+    data: dict[str, object] = field(default_factory=dict)
+    session_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandDelivered:
+    """The command went out with this HELLO's answer."""
+
+    command: CommandView
+
+
+@dataclass(frozen=True, slots=True)
+class CommandsFulfilled:
+    """Every delivered command for this image has had its effect."""
+
+    image_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadsComplete:
+    """Every wake payload that carried this image ends complete."""
+
+    image_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """Send to the device after COMMIT, audited through fn_log_device_ack."""
+
+    message: ServerMessage
+    ack_type: str
+    image: ImageView | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Every chunk is there: assemble, check and store, in a transaction of its own."""
+
+    image_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The message goes to quarantine."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Look at the device's session again at that time."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Say:
+    """One log line, with the device."""
+
+    line: str
+    level: str = "info"
+
+
+Effect = (
+    RegisterDevice
+    | SaveDevice
+    | OpenSession
+    | SaveSession
+    | CreateImage
+    | SaveImage
+    | StoreChunk
+    | CompareChunk
+    | StageChunk
+    | DropStaged
+    | SetChunksAside
+    | LogDuplicate
+    | RecordTelemetry
+    | LogHistory
+    | CommandDelivered
+    | CommandsFulfilled
+    | PayloadsComplete
+    | Reply
+    | Complete
+    | Refuse
+    | Watch
+    | Say
+)

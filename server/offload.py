@@ -1,0 +1,100 @@
+"""The only way off the loop: blocking or heavy calls go through an Offload (design 9.5).
+
+In production `PoolOffload` runs them in threads, and image decoding in one limited worker process; in the embedded
+bench `InlineOffload` runs them in place, so that nothing completes unseen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import resource
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Protocol, TypeVar
+
+from server.jpeg import flaw_of_decoding
+
+T = TypeVar("T")
+
+DECODER_MEMORY_BYTES_MAX = 1 << 30
+"""Address space of the decoder process: an 8-megapixel picture takes about 30 MB, the interpreter the rest."""
+
+DECODE_TIMEOUT_S = 10
+"""A picture within the limits decodes in milliseconds; more is an attack."""
+
+
+class Offload(Protocol):
+    """Runs what would block the loop."""
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """The result of a blocking call."""
+        ...
+
+    async def decode_flaw(self, data: bytes) -> str | None:
+        """Why a JPEG does not decode, or None."""
+        ...
+
+    def close(self) -> None:
+        """Let go of threads and processes."""
+        ...
+
+
+class InlineOffload:
+    """In place, on the loop: for the embedded bench."""
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """The result of a blocking call."""
+        return function()
+
+    async def decode_flaw(self, data: bytes) -> str | None:
+        """Why a JPEG does not decode, or None."""
+        return flaw_of_decoding(data)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def _limit_decoder() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (DECODER_MEMORY_BYTES_MAX, DECODER_MEMORY_BYTES_MAX))
+
+
+class PoolOffload:
+    """Threads for I/O, one persistent and limited process for decoding."""
+
+    def __init__(self, threads: int = 4) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="offload")
+        self._decoder = self._new_decoder()
+
+    @staticmethod
+    def _new_decoder() -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(1, mp_context=context, initializer=_limit_decoder)
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """The result of a blocking call."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+
+    async def decode_flaw(self, data: bytes) -> str | None:
+        """Why a JPEG does not decode, or None; a decoder that dies or hangs counts against the picture."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(DECODE_TIMEOUT_S):
+                return await loop.run_in_executor(self._decoder, flaw_of_decoding, data)
+        except (BrokenProcessPool, TimeoutError, MemoryError) as error:
+            self._replace_decoder()
+            return f"does not decode: {type(error).__name__} in the decoder"
+
+    def _replace_decoder(self) -> None:
+        for process in list((self._decoder._processes or {}).values()):
+            with contextlib.suppress(OSError):
+                process.kill()
+        self._decoder.shutdown(wait=False, cancel_futures=True)
+        self._decoder = self._new_decoder()
+
+    def close(self) -> None:
+        """Let go of threads and processes."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._decoder.shutdown(wait=False, cancel_futures=True)

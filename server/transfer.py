@@ -1,0 +1,402 @@
+"""What happens to images while a session is open: metadata, chunks, missing chunks, completion, backlog. Pure.
+
+An image is durable piece by piece: its chunks are rows until it is whole. Whole, it is assembled and checked outside
+(`completion`), which comes back here as `stored` or `damaged`. A session is over when every image that its HELLO
+counted, and the photo that was asked for, has been offered whole; only then the final ACK_OK goes out.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from server.effects import (
+    CommandsFulfilled,
+    CompareChunk,
+    Complete,
+    CreateImage,
+    DropStaged,
+    LogDuplicate,
+    PayloadsComplete,
+    Refuse,
+    SaveSession,
+    SetChunksAside,
+    StageChunk,
+    StoreChunk,
+)
+from server.session import Turn, current_session, move, say_done, touch
+from server.view import SUPERSEDED, DeviceView, ImageView, SessionView
+from server.wire import limits
+from server.wire.codec import chunk_index_of
+from server.wire.dialects import DIALECTS, Dialect
+from server.wire.errors import RemoteProtocolError
+from server.wire.messages import (
+    Chunk,
+    Done,
+    Metadata,
+    MissingChunks,
+    SendAllPending,
+    SendImage,
+)
+
+STAGED_CHUNKS_MAX = 4096
+"""Chunks of one device that may wait for their metadata; more is no camera."""
+
+
+def dialect_of(turn: Turn, message: Metadata) -> Dialect:
+    """The dialect that this metadata shows."""
+    return DIALECTS.get(message.dialect, turn.view.dialect)
+
+
+def newest_dialect() -> Dialect:
+    """The dialect of firmware that lists its pending images."""
+    return DIALECTS["v3.5.0"]
+
+
+# -- metadata ----------------------------------------------------------------------------------------
+
+
+def metadata(turn: Turn, message: Metadata) -> None:
+    """One image is announced: a new capture, a resume, or one that is stored already."""
+    view = turn.view
+    last = view.session
+    image = view.same_capture(message, photo_due=_is_photo_due(last))
+    if image is not None and last is not None and _ended_with(turn, last, image):
+        turn.add(LogDuplicate(image, last, "metadata"))
+        turn.reply(Done(image_name=image.wire_image_name, next_wake=last.next_wake_at), "ACK_OK", image)
+        return
+    session = current_session(turn)
+    touch(turn, session)
+    if message.error_code:
+        session.error_codes.append(message.error_code)
+        turn.history("error", "device_error", f"Device error {message.error_code}", severity="error")
+    if image is None:
+        image = _create(turn, session, message)
+    elif image.is_complete:
+        _stored_before(turn, session, image)
+        return
+    else:
+        _announced_again(turn, session, image, message)
+    move(session, "metadata")
+    session.image_id = image.image_id
+    session.wake_type = "retry" if session.answer == "retry" else "image_wake"
+    _adopt_staged(turn, session, image)
+    _look_whether_whole(turn, session, image)
+
+
+def _is_photo_due(session: SessionView | None) -> bool:
+    return session is not None and session.is_open and session.answer in ("snap", "override") and not session.captured
+
+
+def _ended_with(turn: Turn, session: SessionView, image: ImageView) -> bool:
+    """A late copy of an image whose final ACK has just ended its session."""
+    recent = turn.now - session.last_message_at <= timedelta(milliseconds=turn.view.dialect.session_silence_ms)
+    return recent and not session.is_open and image.image_id in session.images_stored
+
+
+def _create(turn: Turn, session: SessionView, message: Metadata) -> ImageView:
+    view = turn.view
+    older = view.newest_open(message.image_name)
+    if older is not None:
+        older.status, older.failure, older.failed_at = "failed", SUPERSEDED, turn.now
+        turn.save_image(older)
+        turn.history("image", "image_superseded", f"{older.image_name}: another capture has its name")
+    captured_at = message.captured_at or turn.now
+    image = ImageView(
+        image_id=turn.ids(),
+        image_name=view.free_image_name(message.image_name, captured_at),
+        wire_image_name=message.image_name,
+        status="pending",
+        captured_at=captured_at,
+        captured_at_source="device" if message.captured_at else "server",
+        image_size_bytes=message.image_size_bytes,
+        chunk_size_bytes=message.chunk_size_bytes,
+        total_chunks=message.total_chunks,
+        session_id=session.session_id,
+        dialect=message.dialect,
+        expected_sha256=message.image_sha256,
+        metadata=_metadata_row(message),
+        created_seq=max((known.created_seq for known in view.images), default=0) + 1,
+        error_code=message.error_code,
+    )
+    view.images.append(image)
+    session.captured = True
+    turn.add(CreateImage(image))
+    turn.history("image", "metadata_received", f"{image.image_name}: {image.total_chunks} chunks announced")
+    return image
+
+
+def _metadata_row(message: Metadata) -> dict[str, object]:
+    sensors = message.sensors
+    row: dict[str, object] = {
+        "location": message.location,
+        "error": message.error_code,
+        "temperature": sensors.temperature,
+        "humidity": sensors.humidity,
+        "pressure": sensors.pressure,
+        "gas_resistance": sensors.gas_resistance,
+        "dialect": message.dialect,
+        "image_sha256": message.image_sha256,
+    }
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def _announced_again(turn: Turn, session: SessionView, image: ImageView, message: Metadata) -> None:
+    """Metadata of an image that is not whole yet: a resume, or a copy within the same session."""
+    if image.session_id == session.session_id and image.status != "failed":
+        turn.add(LogDuplicate(image, session, "metadata"))
+    newer = turn.view.newest_open(image.wire_image_name)
+    if newer is not None and newer is not image and newer.created_seq > image.created_seq:
+        newer.status, newer.failure, newer.failed_at = "failed", SUPERSEDED, turn.now
+        turn.save_image(newer)
+    image.created_seq = max(known.created_seq for known in turn.view.images) + 1
+    image.session_id = session.session_id
+    image.expected_sha256 = message.image_sha256 or image.expected_sha256
+    if image.status == "failed":
+        image.status = "receiving" if image.have else "pending"
+        image.failure = None
+    turn.save_image(image)
+
+
+def _stored_before(turn: Turn, session: SessionView, image: ImageView) -> None:
+    """A whole image offered again, since its last ACK was lost: acked at its metadata, stored once (design 6.4)."""
+    turn.add(LogDuplicate(image, session, "metadata"), DropStaged(image.wire_image_name))
+    turn.view.staged.pop(image.wire_image_name, None)
+    if image.image_id not in session.images_stored:
+        session.images_stored.append(image.image_id)
+        session.image_id = session.image_id or image.image_id
+        turn.say(f"[Ingest] {image.wire_image_name} is stored already - acknowledging again")
+    go_on(turn, session)
+
+
+def _adopt_staged(turn: Turn, session: SessionView, image: ImageView) -> None:
+    staged = turn.view.staged.pop(image.wire_image_name, None)
+    if not staged:
+        return
+    for index, data in sorted(staged.items()):
+        _keep(turn, session, image, index, data)
+    turn.add(DropStaged(image.wire_image_name))
+
+
+# -- chunks ------------------------------------------------------------------------------------------
+
+
+def chunk(turn: Turn, message: Chunk) -> None:
+    """One piece of an image, in any order, any number of times."""
+    view = turn.view
+    try:
+        index = chunk_index_of(message, view.dialect)
+    except RemoteProtocolError as error:
+        turn.add(Refuse(error.reason, error.detail))
+        return
+    image = view.newest_open(message.image_name)
+    if image is None:
+        _chunk_without_open_image(turn, message, index)
+        return
+    session = current_session(turn)
+    if image.total_chunks is not None and index >= image.total_chunks:
+        turn.add(Refuse("bad_number", f"chunk {index} of {image.image_name} with {image.total_chunks} chunks"))
+        return
+    touch(turn, session)
+    _keep(turn, session, image, index, message.payload)
+    if not _look_whether_whole(turn, session, image) and index == (image.total_chunks or 0) - 1:
+        _ask_for_missing(turn, session, image)
+
+
+def _keep(turn: Turn, session: SessionView, image: ImageView, index: int, data: bytes) -> None:
+    image.session_id = session.session_id
+    if index in image.have:
+        session.chunk_duplicates += 1
+        turn.add(CompareChunk(image.image_id, index, data))
+    else:
+        image.have.add(index)
+        session.chunks_received += 1
+        image.last_chunk_at = turn.now
+        turn.add(StoreChunk(image.image_id, index, data))
+    if image.status in ("pending", "failed"):
+        image.status = "receiving"
+        image.failure = None
+    session.image_id = session.image_id or image.image_id
+    turn.save_image(image)
+
+
+def _chunk_without_open_image(turn: Turn, message: Chunk, index: int) -> None:
+    """A late copy for an image that is stored, or a chunk that came before its metadata."""
+    view = turn.view
+    last = view.session
+    known = view.newest_named(message.image_name)
+    if known is not None and known.is_complete and last is not None and known.session_id == last.session_id:
+        last.chunk_duplicates += 1
+        turn.add(SaveSession(last))
+        if not last.is_open and index == (known.total_chunks or 0) - 1:
+            turn.reply(Done(image_name=known.wire_image_name, next_wake=last.next_wake_at), "ACK_OK", known)
+        return
+    session = current_session(turn)
+    touch(turn, session)
+    waiting = view.staged.setdefault(message.image_name, {})
+    if sum(map(len, view.staged.values())) >= STAGED_CHUNKS_MAX:
+        turn.add(Refuse("too_many_staged", f"{STAGED_CHUNKS_MAX} chunks wait for their metadata already"))
+        return
+    if index in waiting:
+        session.chunk_duplicates += 1
+        return
+    waiting[index] = message.payload
+    turn.add(StageChunk(message.image_name, index, message.payload))
+    turn.watch(view.dialect.quiet_ms)
+
+
+def _look_whether_whole(turn: Turn, session: SessionView, image: ImageView) -> bool:
+    if image.is_whole:
+        turn.add(Complete(image.image_id))
+        return True
+    turn.watch(turn.view.dialect.quiet_ms)
+    return False
+
+
+# -- asking ------------------------------------------------------------------------------------------
+
+
+def is_transferring(view: DeviceView, session: SessionView) -> bool:
+    """Some image of this session is not whole yet."""
+    return any(
+        image.session_id == session.session_id and image.is_open and not _is_given_up(image) for image in view.images
+    )
+
+
+def _is_given_up(image: ImageView) -> bool:
+    return image.status == "failed" and image.retry_count >= image.max_retries
+
+
+def nudge(turn: Turn, session: SessionView) -> bool:
+    """After a quiet time: ask for what the session still lacks; False where there is nothing (more) to ask for."""
+    view = turn.view
+    for image in view.images:
+        if image.session_id == session.session_id and image.is_open and not _is_given_up(image):
+            if image.is_whole:
+                turn.add(Complete(image.image_id))
+                return True
+            return _ask_for_missing(turn, session, image)
+    if view.staged:
+        return _ask(turn, session) and _ask_for_image(turn, next(iter(view.staged)))
+    if not session.images_stored:
+        return False
+    if _is_over(session) or not _ask(turn, session):
+        say_done(turn, session)
+        return False
+    session.backlog_asked.clear()
+    go_on(turn, session)
+    return session.is_open
+
+
+def _ask(turn: Turn, session: SessionView) -> bool:
+    """One more round of asking, at most MISSING_ROUNDS_PER_WAKE_MAX a wake and one in a quiet time."""
+    if session.missing_rounds >= limits.MISSING_ROUNDS_PER_WAKE_MAX:
+        return False
+    quiet = timedelta(milliseconds=turn.view.dialect.quiet_ms)
+    if session.asked_at is not None and turn.now - session.asked_at < quiet:
+        return False
+    session.missing_rounds += 1
+    session.asked_at = turn.now
+    turn.add(SaveSession(session))
+    return True
+
+
+def _ask_for_missing(turn: Turn, session: SessionView, image: ImageView) -> bool:
+    if image.total_chunks is None:
+        return _ask(turn, session) and _ask_for_image(turn, image.wire_image_name)
+    if not _ask(turn, session):
+        return False
+    missing = image.missing()
+    turn.reply(MissingChunks(image_name=image.wire_image_name, chunk_indexes=missing), "MISSING_CHUNKS", image)
+    turn.say(f"[Ingest] Asking for {len(missing)} missing chunks of {image.wire_image_name}")
+    return True
+
+
+def _ask_for_image(turn: Turn, wire_name: str) -> bool:
+    turn.reply(SendImage(image_name=wire_name), "SEND_IMAGE")
+    return True
+
+
+# -- completion and backlog --------------------------------------------------------------------------
+
+
+def stored(turn: Turn, image_id: UUID, sha256: str, object_key: str) -> None:
+    """The image is whole, checked and its bytes are kept: the row is complete, and the session goes on or ends."""
+    view = turn.view
+    image = view.image(image_id)
+    if image is None or image.is_complete:
+        return
+    image.status = "complete"
+    image.failure = image.failed_at = None
+    image.metadata |= {"sha256": sha256, "object_key": object_key}
+    turn.save_image(image)
+    turn.add(PayloadsComplete(image_id), CommandsFulfilled(image_id))
+    turn.history("image", "image_complete", f"{image.image_name} stored ({image.image_size_bytes} bytes)")
+    turn.say(f"[Ingest] Image complete: {image.wire_image_name}")
+    session = view.session
+    if session is None or not session.is_open or image.session_id != session.session_id:
+        return
+    session.images_stored.append(image_id)
+    turn.add(SaveSession(session))
+    if not is_transferring(view, session):
+        go_on(turn, session)
+
+
+def go_on(turn: Turn, session: SessionView) -> None:
+    """After an image is safe: ask for what the device still holds, or end the wake with the final ACKs (design 6.4)."""
+    if is_transferring(turn.view, session):
+        return
+    if _is_over(session) or not _ask_for_backlog(turn, session):
+        say_done(turn, session)
+
+
+def _is_over(session: SessionView) -> bool:
+    return len(session.images_stored) >= session.offers_expected
+
+
+def _ask_for_backlog(turn: Turn, session: SessionView) -> bool:
+    """True while the device is busy with the backlog or has just been asked for it."""
+    view = turn.view
+    if view.dialect.backlog_by == "send_image" and session.pending_list is not None:
+        safe = {image.wire_image_name for image in view.images if image.image_id in session.images_stored}
+        names = [name for name in session.pending_list if name not in safe and name not in session.backlog_asked]
+        if names:
+            session.backlog_asked.append(names[0])
+            _ask_for_image(turn, names[0])
+            turn.say(f"[Ingest] Asking for pending image {names[0]}")
+    elif "*" not in session.backlog_asked:
+        session.backlog_asked.append("*")
+        turn.reply(SendAllPending(), "SEND_ALL_PENDING")
+        turn.say("[Ingest] Asking for all pending images")
+        names = ["*"]
+    else:
+        names = ["*"]
+    if not names:
+        return False
+    turn.add(SaveSession(session))
+    turn.watch(view.dialect.quiet_ms)
+    return True
+
+
+def damaged(turn: Turn, image_id: UUID, reason: str) -> None:
+    """Count, size, markers, decoding or hash are wrong: the bytes go aside, and the image is asked for again."""
+    view = turn.view
+    image = view.image(image_id)
+    if image is None or image.is_complete:
+        return
+    turn.add(SetChunksAside(image_id, image.attempt, reason))
+    image.have.clear()
+    image.attempt += 1
+    image.retry_count += 1
+    image.status, image.failure, image.failed_at = "failed", f"damaged: {reason}", turn.now
+    turn.save_image(image)
+    turn.history("image", "image_damaged", f"{image.image_name}: {reason}", severity="error")
+    turn.say(f"[Ingest] Damaged image {image.wire_image_name}: {reason}", "error")
+    session = view.session
+    if session is None or not session.is_open or image.session_id != session.session_id:
+        return
+    if image.is_resumable and _ask(turn, session):
+        _ask_for_image(turn, image.wire_image_name)
+        turn.watch(view.dialect.quiet_ms)
+    elif session.images_stored and not is_transferring(view, session):
+        go_on(turn, session)
