@@ -106,6 +106,7 @@ class Decoder:
             if stop - at > self._limit_bytes:
                 raise MalformedPacket("mqtt_too_large", f"packet of {stop - at} bytes, limit {self._limit_bytes}")
             if stop > end:
+                _check_type(data[at])
                 self._needed_bytes = stop - at
                 return at
             packets.append(_decode(data[at], data, start, stop))
@@ -114,13 +115,16 @@ class Decoder:
         return at
 
 
+def _check_type(first: int) -> None:
+    if first & 0xF0 != 0x30 and first not in _DECODERS:
+        raise MalformedPacket("mqtt_type", f"no packet starts with 0x{first:02x}")
+
+
 def _decode(first: int, data: bytes, start: int, stop: int) -> Packet:
     if first & 0xF0 == 0x30:
         return _decode_publish(first, data, start, stop)
-    decoder = _DECODERS.get(first)
-    if decoder is None:
-        raise MalformedPacket("mqtt_type", f"no packet starts with 0x{first:02x}")
-    return decoder(data[start:stop])
+    _check_type(first)
+    return _DECODERS[first](data[start:stop])
 
 
 def _decode_publish(first: int, data: bytes, start: int, stop: int) -> Publish:
