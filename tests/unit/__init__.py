@@ -1,0 +1,1 @@
+"""Tests of single modules: no database, no sockets, no clock."""
