@@ -1,0 +1,137 @@
+"""Scenario files to valid scenarios: every mistake of a file at once, each with its line.
+
+Text is read by `yaml_reader`, the matrix put in by `matrix`, each case checked against the models of `scenario` and the
+rules of `scenario_rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from harness.errors import Mistake, ScenarioError, UsageError
+from harness.matrix import PathMistake, cases_of, name_mistakes, substituted
+from harness.scenario import Case, LoadedScenario, Scenario
+from harness.scenario_mistakes import mistakes_of
+from harness.scenario_rules import Vocabulary, rule_mistakes
+from harness.yaml_reader import TEXT_SIZE_BYTES_MAX, read_yaml
+
+SUFFIXES: Final = (".yaml", ".yml")
+
+
+def load_file(path: Path, vocabulary: Vocabulary | None = None) -> LoadedScenario:
+    """Reads one file. Raises ScenarioError with every mistake in it, UsageError when it can not be read."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(TEXT_SIZE_BYTES_MAX + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error
+    return load_bytes(data, path, vocabulary)
+
+
+def load_bytes(data: bytes, path: Path, vocabulary: Vocabulary | None = None) -> LoadedScenario:
+    """Reads the text of one file; `path` only names it. Raises ScenarioError."""
+    file = str(path)
+    tree = read_yaml(data, file)
+    mistakes = list(tree.mistakes)
+    cases: list[Case] = []
+    if tree.whole:
+        if isinstance(tree.value, dict):
+            spoiled = {mistake.path for mistake in mistakes}
+            cases, found = _cases(tree.value, vocabulary or known_words())
+            mistakes += [
+                Mistake(file, line_of(tree.lines, mistake.path), mistake.path, mistake.reason, mistake.hint)
+                for mistake in found
+                if mistake.path not in spoiled
+            ]
+        else:
+            mistakes.append(Mistake(file, 1, "", "a scenario is a mapping", "start with version: 1"))
+    if mistakes:
+        raise ScenarioError(mistakes)
+    return LoadedScenario(path, data.decode("utf-8-sig"), tuple(cases), tree.lines)
+
+
+def load_files(paths: Iterable[Path], vocabulary: Vocabulary | None = None) -> list[LoadedScenario]:
+    """Reads many files. Raises one ScenarioError with the mistakes of all of them."""
+    words = vocabulary or known_words()
+    loaded: list[LoadedScenario] = []
+    mistakes: list[Mistake] = []
+    for path in paths:
+        try:
+            loaded.append(load_file(path, words))
+        except ScenarioError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise ScenarioError(mistakes)
+    return loaded
+
+
+def discover(paths: Sequence[Path]) -> list[Path]:
+    """The scenario files at and below these paths, sorted, each once. Raises UsageError where there is none."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            files = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+            if not files:
+                raise UsageError(f"{path}: no scenario files here", hint="scenario files end in .yaml")
+        elif path.exists():
+            files = [path]
+        else:
+            raise UsageError(f"{path}: no such file or folder")
+        found.update(dict.fromkeys(files))
+    return list(found)
+
+
+def selected(loaded: Iterable[LoadedScenario], tags: Sequence[str]) -> list[LoadedScenario]:
+    """Those that have any of the tags, and none of those written with `!` before them."""
+    wanted = {tag for tag in tags if not tag.startswith("!")}
+    refused = {tag[1:] for tag in tags if tag.startswith("!")}
+    return [
+        scenario
+        for scenario in loaded
+        if (not wanted or wanted & set(scenario.model.tags)) and not refused & set(scenario.model.tags)
+    ]
+
+
+def line_of(lines: dict[str, int], path: str) -> int:
+    """The line of a path, or of the nearest thing around it that stands in the file."""
+    while path not in lines and path:
+        cut = max(path.rfind("."), path.rfind("["))
+        path = path[:cut] if cut > 0 else ""
+    return lines.get(path, 1)
+
+
+def known_words() -> Vocabulary:
+    """Profiles, checks, tables and functions as this installation has them."""
+    return Vocabulary()
+
+
+def _cases(tree: dict[str, Any], words: Vocabulary) -> tuple[list[Case], list[PathMistake]]:
+    combinations, mistakes = cases_of(tree.get("matrix"))
+    names = list(combinations[0][1])
+    if not mistakes:
+        mistakes = name_mistakes(tree, names)
+    found = {(mistake.path, mistake.reason): mistake for mistake in mistakes}
+    cases: list[Case] = []
+    for case_id, values in combinations:
+        text = {key: value if key == "matrix" else substituted(value, values) for key, value in tree.items()}
+        try:
+            model = Scenario.model_validate(text)
+        except ValidationError as error:
+            wrong = mistakes_of(error, text)
+        else:
+            wrong = rule_mistakes(model, words)
+            cases.append(Case(case_id, values, model))
+        for mistake in wrong:
+            hint = (
+                mistake.hint
+                if not case_id
+                else f"{mistake.hint}; in case {case_id}"
+                if mistake.hint
+                else f"in case {case_id}"
+            )
+            found.setdefault((mistake.path, mistake.reason), PathMistake(mistake.path, mistake.reason, hint))
+    return cases, list(found.values())

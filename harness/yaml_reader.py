@@ -1,0 +1,214 @@
+"""YAML text to plain values, bounded in every direction, with the line of every value.
+
+Built on PyYAML's pure-Python event parser (never the C one: it dies of deep nesting) and on nothing above it: no
+resolver, no constructor. There are no aliases, anchors, tags, merge keys or second documents, so the size of the
+result is bounded by the size of the text. Where YAML 1.1 would guess (`no`, `12:30`, `010`), it asks for quotes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import yaml
+
+from harness.errors import Mistake
+
+TEXT_SIZE_BYTES_MAX: Final = 262_144
+DEPTH_MAX: Final = 20
+NODES_MAX: Final = 20_000
+INTEGER_DIGITS_MAX: Final = 18
+
+_NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
+_TRUE: Final = frozenset({"true", "True", "TRUE"})
+_FALSE: Final = frozenset({"false", "False", "FALSE"})
+_TRAP_WORDS: Final = frozenset({"yes", "no", "on", "off"})
+_INTEGER: Final = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_FLOAT: Final = re.compile(r"[-+]?(0|[1-9][0-9]*)\.[0-9]+([eE][-+]?[0-9]{1,3})?")
+_TRAP_NUMBER: Final = re.compile(
+    r"[-+]?(0[0-9_]+|0x[0-9a-fA-F_]+|0o[0-7_]+|0b[01_]+|[0-9][0-9_]*_[0-9_]*|[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?"
+    r"|[0-9]*\.?[0-9]*[eE][-+]?[0-9]+|\.[0-9]+|[0-9]+\.|\.(inf|Inf|INF)|\.(nan|NaN|NAN))"
+)
+
+
+@dataclass(slots=True)
+class YamlTree:
+    """What stands in a file: values, the line of every path (from 1), and everything that is wrong so far."""
+
+    value: Any = None
+    lines: dict[str, int] = field(default_factory=dict)
+    mistakes: list[Mistake] = field(default_factory=list)
+    whole: bool = False
+    """False when the text could not be read to its end."""
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark is not None else 1
+
+
+class _Stop(Exception):
+    """The rest of the text is not worth reading."""
+
+
+def child(path: str, key: str | int) -> str:
+    """The path of an entry: `steps[3].wake`."""
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    return f"{path}.{key}" if path else key
+
+
+def read_yaml(data: bytes, file: str) -> YamlTree:
+    """Reads one document. Never raises for bad text: what is wrong stands in `mistakes`."""
+    reader = _Reader(file)
+    try:
+        reader.read(data)
+    except _Stop:
+        pass
+    except yaml.MarkedYAMLError as error:
+        reader.syntax_mistake(error, data)
+    except yaml.YAMLError as error:
+        reader.mistake(1, "", f"is not YAML: {str(error).splitlines()[0]}")
+    return reader.tree
+
+
+class _Reader:
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.tree = YamlTree()
+        self.nodes = 0
+        self.events: Iterator[yaml.Event] = iter(())
+
+    def mistake(self, line: int, path: str, reason: str, hint: str | None = None) -> None:
+        self.tree.mistakes.append(Mistake(self.file, line, path, reason, hint))
+
+    def read(self, data: bytes) -> None:
+        if len(data) > TEXT_SIZE_BYTES_MAX:
+            self.mistake(1, "", f"the file has {len(data)} bytes", f"at most {TEXT_SIZE_BYTES_MAX}")
+            raise _Stop
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            self.mistake(data.count(b"\n", 0, error.start) + 1, "", "is not UTF-8", "save the file as UTF-8")
+            raise _Stop from error
+        self.events = iter(yaml.parse(text, Loader=yaml.SafeLoader))
+        documents = 0
+        for event in self.events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    self.mistake(_line(event), "", "a second document begins here", "one scenario a file")
+                    raise _Stop
+            elif isinstance(event, yaml.NodeEvent):
+                self.tree.value = self._node(event, "", 1)
+        if not documents or self.tree.value is None:
+            self.mistake(1, "", "the file is empty", "start with version: 1")
+            raise _Stop
+        self.tree.whole = True
+
+    def _node(self, event: yaml.NodeEvent, path: str, depth: int) -> Any:
+        line = _line(event)
+        self.tree.lines.setdefault(path, line)
+        self.nodes += 1
+        if self.nodes > NODES_MAX:
+            self.mistake(line, "", f"the file has more than {NODES_MAX} values")
+            raise _Stop
+        if depth > DEPTH_MAX:
+            self.mistake(line, "", f"nested deeper than {DEPTH_MAX} levels")
+            raise _Stop
+        if isinstance(event, yaml.AliasEvent):
+            self.mistake(line, path, f"alias *{event.anchor} is not allowed", "write the value out, or use matrix")
+            return None
+        if event.anchor is not None:
+            self.mistake(line, path, f"anchor &{event.anchor} is not allowed", "write the value out, or use matrix")
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            self.mistake(line, path, f"tag {tag[:60]} is not allowed", "leave it out; quotes make text")
+        if isinstance(event, yaml.MappingStartEvent):
+            return self._mapping(path, depth)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self._sequence(path, depth)
+        assert isinstance(event, yaml.ScalarEvent)
+        return self._scalar(event, path, line)
+
+    def _sequence(self, path: str, depth: int) -> list[Any]:
+        found: list[Any] = []
+        for event in self.events:
+            if isinstance(event, yaml.SequenceEndEvent):
+                break
+            assert isinstance(event, yaml.NodeEvent)
+            found.append(self._node(event, child(path, len(found)), depth + 1))
+        return found
+
+    def _mapping(self, path: str, depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for event in self.events:
+            if isinstance(event, yaml.MappingEndEvent):
+                break
+            assert isinstance(event, yaml.NodeEvent)
+            key = self._key(event, path, depth)
+            place = child(path, key)
+            if key in found:
+                first = self.tree.lines[place]
+                self.mistake(_line(event), place, "stands twice", f"first in line {first}")
+            self.tree.lines.setdefault(place, _line(event))
+            value = next(self.events)
+            assert isinstance(value, yaml.NodeEvent)
+            found[key] = self._node(value, place, depth + 1)
+        return found
+
+    def _key(self, event: yaml.NodeEvent, path: str, depth: int) -> str:
+        line = _line(event)
+        if isinstance(event, yaml.ScalarEvent):
+            if event.value == "<<" and event.style is None:
+                self.mistake(line, path, "merge key << is not allowed", "write the values out, or use matrix")
+            if event.anchor is not None or event.tag is not None:
+                self.mistake(line, path, "anchors and tags are not allowed at keys")
+            self.nodes += 1
+            return event.value
+        self.mistake(line, path, "a key must be plain text", "a value that holds ${name} must be in quotes")
+        self._node(event, path, depth + 1)
+        return f"({line})"
+
+    def _scalar(self, event: yaml.ScalarEvent, path: str, line: int) -> Any:
+        text = event.value
+        if event.style is not None:
+            return text
+        if text in _NULL:
+            return None
+        if text in _TRUE or text in _FALSE:
+            return text in _TRUE
+        if _INTEGER.fullmatch(text):
+            if len(text.lstrip("+-")) <= INTEGER_DIGITS_MAX:
+                return int(text)
+            self.mistake(line, path, f"a number of {len(text)} digits is too large", "put it in quotes if it is text")
+        elif _FLOAT.fullmatch(text):
+            return self._float(text, path, line)
+        elif text.lower() in _TRAP_WORDS:
+            self.mistake(line, path, f"{text} is true or false to some readers", f'write true, false or "{text}"')
+        elif _TRAP_NUMBER.fullmatch(text):
+            self.mistake(
+                line, path, f"{text[:40]} is a number to some readers", "put it in quotes, or write it plainly"
+            )
+        return text
+
+    def _float(self, text: str, path: str, line: int) -> float | str:
+        value = float(text) if len(text) <= 40 else float("inf")
+        if value in (float("inf"), float("-inf")):
+            self.mistake(line, path, f"{text[:40]} is too large a number", "put it in quotes if it is text")
+            return text
+        return value
+
+    def syntax_mistake(self, error: yaml.MarkedYAMLError, data: bytes) -> None:
+        """One mistake for the place where the text stops being YAML."""
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark is not None else 1
+        lines = data.decode("utf-8", "replace").splitlines()
+        here = lines[line - 1] if line <= len(lines) else ""
+        hint = None
+        if "\t" in here[: len(here) - len(here.lstrip())]:
+            hint = "indent with spaces, not tabs"
+        elif re.search(r"(?<![\"'\w])\$\{", here):
+            hint = 'inside { } and [ ] put "${name}" in quotes'
+        self.mistake(line, "", f"is not YAML: {error.problem or error.context or 'unreadable'}", hint)
