@@ -11,6 +11,7 @@ from uuid import UUID
 
 from server.view import CommandView, DeviceView, ImageView, SessionView
 from server.wire.messages import ServerMessage, Telemetry
+from server.wire.states import AckType, HistoryCategory, HistoryEvent, HistorySeverity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,9 +121,9 @@ class RecordTelemetry:
 class LogHistory:
     """One row of device_history."""
 
-    category: str
-    event_type: str
-    severity: str
+    category: HistoryCategory
+    event_type: HistoryEvent
+    severity: HistorySeverity
     description: str
     data: dict[str, object] = field(default_factory=dict)
     session_id: UUID | None = None
@@ -154,7 +155,7 @@ class Reply:
     """Send to the device after COMMIT, audited through fn_log_device_ack."""
 
     message: ServerMessage
-    ack_type: str
+    ack_type: AckType
     image: ImageView | None = None
 
 

@@ -58,9 +58,10 @@ from server.wire.messages import (
     Sleep,
     Telemetry,
 )
+from server.wire.states import AckType, CommandType, HistoryCategory, HistoryEvent, WakeType
 
-CAPTURE_COMMANDS = ("capture_image",)
-IMAGE_COMMANDS = ("retry_image", "send_image", "resend_chunks")
+CAPTURE_COMMANDS = (CommandType.CAPTURE_IMAGE,)
+IMAGE_COMMANDS = (CommandType.RETRY_IMAGE, CommandType.SEND_IMAGE, CommandType.RESEND_CHUNKS)
 
 
 def receive(turn: Turn, message: DeviceMessage) -> list[Effect]:
@@ -106,11 +107,10 @@ def _hello(turn: Turn, hello: Hello) -> None:
             session.messages -= 1
         _answer_again(turn, session)
         return
-    session = open_session(turn, "hello", "hello")
+    session = open_session(turn, "hello", WakeType.HELLO)
     session.hello_digest = digest
     session.pending_count = hello.pending_count
     session.pending_list = hello.pending_list
-    turn.history("wake_session", "hello_received", f"HELLO, {hello.pending_count} pending", pending=hello.pending_count)
     _answer(turn, session)
 
 
@@ -163,16 +163,17 @@ def _answer(turn: Turn, session: SessionView) -> None:
 def _snap(turn: Turn, session: SessionView, event: str) -> None:
     move(session, event)
     session.answer = event
-    session.wake_type = "image_wake"
+    session.wake_type = WakeType.IMAGE_WAKE
     session.snap_sent_at = turn.now
     session.offers_expected = session.pending_count + 1
-    turn.reply(Capture(), "SNAP")
+    turn.reply(Capture(), AckType.SNAP)
     _expect_more(turn, session)
 
 
 def _resume(turn: Turn, session: SessionView, image: ImageView) -> None:
     move(session, "resume")
     _carry(turn, session, image, "resume")
+    turn.history(HistoryCategory.IMAGE, HistoryEvent.IMAGE_RESUMED, f"{image.image_name} goes on")
     turn.say(
         f"[Ingest] Resuming pending image transfer: {image.wire_image_name} "
         f"({len(image.have)}/{image.total_chunks or 0} chunks)"
@@ -182,7 +183,7 @@ def _resume(turn: Turn, session: SessionView, image: ImageView) -> None:
 
 def _carry(turn: Turn, session: SessionView, image: ImageView, answer: str) -> None:
     session.answer = answer
-    session.wake_type = "retry" if answer == "retry" else "image_wake"
+    session.wake_type = WakeType.RETRY if answer == "retry" else WakeType.IMAGE_WAKE
     session.image_id = session.answer_image_id = image.image_id
     session.offers_expected = max(session.pending_count, 1)
     session.ack_sent_at = turn.now
@@ -201,11 +202,11 @@ def _ask_to_go_on(turn: Turn, image: ImageView) -> None:
     """`ACK_OK: {}`, or what stands for it where the firmware would take that for the end (design 9.4)."""
     name = image.wire_image_name
     if turn.view.dialect.empty_ack_ok_means == "go_on":
-        turn.reply(Resume(image_name=name), "PENDING_IMAGE_ACK", image)
+        turn.reply(Resume(image_name=name), AckType.PENDING_IMAGE_ACK, image)
     elif image.total_chunks is not None and image.have:
-        turn.reply(MissingChunks(image_name=name, chunk_indexes=image.missing()), "MISSING_CHUNKS", image)
+        turn.reply(MissingChunks(image_name=name, chunk_indexes=image.missing()), AckType.MISSING_CHUNKS, image)
     else:
-        turn.reply(SendImage(image_name=name), "SEND_IMAGE", image)
+        turn.reply(SendImage(image_name=name), AckType.SEND_IMAGE, image)
 
 
 def _deliver_command(turn: Turn, session: SessionView) -> bool:
@@ -223,6 +224,7 @@ def _deliver_command(turn: Turn, session: SessionView) -> bool:
             return False  # the resume fulfils it
         move(session, "retry")
         _carry(turn, session, image, "retry")
+        turn.history(HistoryCategory.COMMAND, HistoryEvent.COMMAND_PUBLISHED, f"{command.command_type} delivered")
         turn.say(f"[Ingest] Delivering {command.command_type} for {image.wire_image_name}")
         _ask_to_retry(turn, image, command)
         return True
@@ -240,21 +242,21 @@ def _ask_to_retry(turn: Turn, image: ImageView, command: CommandView | None) -> 
         chunks = image.missing() if image.have and image.total_chunks else None
         turn.reply(
             Retry(image_id=str(image.image_id), image_name=image.wire_image_name, chunk_indexes=chunks),
-            "RETRY",
+            AckType.RETRY,
             image,
         )
     else:
-        turn.reply(SendImage(image_name=image.wire_image_name), "SEND_IMAGE", image)
+        turn.reply(SendImage(image_name=image.wire_image_name), AckType.SEND_IMAGE, image)
 
 
 def _answer_again(turn: Turn, session: SessionView) -> None:
     image = turn.view.image(session.answer_image_id)
     if session.answer == "sleep":
-        turn.reply(Sleep(next_wake=session.next_wake_at), "SLEEP")
+        turn.reply(Sleep(next_wake=session.next_wake_at), AckType.SLEEP)
     elif not session.is_open:
         return  # redelivered after the final ACK: the device sleeps
     elif session.answer in ("snap", "override"):
-        turn.reply(Capture(), "SNAP")
+        turn.reply(Capture(), AckType.SNAP)
     elif session.answer == "resume" and image is not None and not image.is_complete:
         _ask_to_go_on(turn, image)
     elif session.answer == "retry" and image is not None and not image.is_complete:
@@ -308,8 +310,7 @@ def _telemetry(turn: Turn, message: Telemetry) -> None:
         touch(turn, session)
         session.telemetry |= readings
         if message.error_code:
-            session.error_codes.append(message.error_code)
-            turn.history("error", "device_error", f"Device error {message.error_code}", severity="error")
+            transfer.note_device_error(turn, message.error_code)
     elif view.device_id is not None:
         turn.add(RecordTelemetry(turn.ids(), message, dict(readings)))
 

@@ -28,6 +28,16 @@ from server.effects import (
 from server.view import DeviceView, ImageView, SessionView, Standing
 from server.wire.errors import LocalProtocolError
 from server.wire.messages import Done, ServerMessage, Sleep
+from server.wire.states import (
+    AckType,
+    HistoryCategory,
+    HistoryEvent,
+    HistorySeverity,
+    PayloadStatus,
+    ProtocolState,
+    WakeSessionStatus,
+    WakeType,
+)
 
 TRANSITIONS: Final[dict[tuple[str, str], str]] = {
     ("new", "hello"): "hello_received",
@@ -78,12 +88,18 @@ class Turn:
         """One log line."""
         self.effects.append(Say(line=line, level=level))
 
-    def reply(self, message: ServerMessage, ack_type: str, image: ImageView | None = None) -> None:
+    def reply(self, message: ServerMessage, ack_type: AckType, image: ImageView | None = None) -> None:
         """Answer the device after COMMIT."""
         self.effects.append(Reply(message=message, ack_type=ack_type, image=image))
 
     def history(
-        self, category: str, event_type: str, description: str, *, severity: str = "info", **data: object
+        self,
+        category: HistoryCategory,
+        event_type: HistoryEvent,
+        description: str,
+        *,
+        severity: HistorySeverity = HistorySeverity.INFO,
+        **data: object,
     ) -> None:
         """One row of device_history, tied to the session."""
         session_id = self.view.session.session_id if self.view.session else None
@@ -115,7 +131,7 @@ def move(session: SessionView, event: str) -> None:
     session.protocol_state = TRANSITIONS[key]
 
 
-def open_session(turn: Turn, event: str, wake_type: str) -> SessionView:
+def open_session(turn: Turn, event: str, wake_type: WakeType) -> SessionView:
     """A new session for a device that has just woken: moves the wake times on, closes what was left open."""
     view = turn.view
     if view.session is not None and view.session.is_open:
@@ -130,7 +146,7 @@ def open_session(turn: Turn, event: str, wake_type: str) -> SessionView:
         session_id=turn.ids(),
         payload_id=turn.ids(),
         wake_at=turn.now,
-        status="in_progress",
+        status=WakeSessionStatus.IN_PROGRESS,
         protocol_state="new",
         wake_type=wake_type,
         answer="none",
@@ -141,6 +157,7 @@ def open_session(turn: Turn, event: str, wake_type: str) -> SessionView:
     move(session, event)
     view.session = session
     turn.add(SaveDevice(view), OpenSession(session), SaveSession(session))
+    turn.history(HistoryCategory.WAKE, HistoryEvent.WAKE_SESSION_STARTED, f"Wake session started by {event}")
     return session
 
 
@@ -149,7 +166,13 @@ def next_wake_of(turn: Turn) -> datetime:
     try:
         return wake.next_wake(turn.view.cron, turn.view.timezone, turn.now)
     except (wake.ScheduleError, LookupError) as error:
-        turn.history("error", "schedule_unreadable", str(error), severity="error", schedule=turn.view.cron)
+        turn.history(
+            HistoryCategory.ERROR,
+            HistoryEvent.SCHEDULE_REFUSED,
+            str(error),
+            severity=HistorySeverity.ERROR,
+            schedule=turn.view.cron,
+        )
         turn.say(f"[Ingest] Wake schedule unreadable: {error}", "error")
         return wake.next_wake(None, "UTC", turn.now)
 
@@ -158,7 +181,7 @@ def current_session(turn: Turn) -> SessionView:
     """The open session, or a new one for a device whose HELLO never came."""
     session = turn.view.session
     if session is None or not session.is_open:
-        session = open_session(turn, "unannounced", "image_wake")
+        session = open_session(turn, "unannounced", WakeType.IMAGE_WAKE)
         turn.say("[Ingest] Data without HELLO - wake session opened")
     return session
 
@@ -174,38 +197,38 @@ def send_to_sleep(turn: Turn, session: SessionView) -> None:
     """SLEEP and nothing else: unmapped, inactive, unknown, or without a schedule (design 6.3)."""
     move(session, "sleep")
     session.answer = "sleep"
-    session.payload_status = "sleep_only"
+    session.payload_status = PayloadStatus.SLEEP_ONLY
     session.sleep_sent_at = turn.now
-    turn.reply(Sleep(next_wake=session.next_wake_at), "SLEEP")
-    _end(turn, session, "completed")
+    turn.reply(Sleep(next_wake=session.next_wake_at), AckType.SLEEP)
+    _end(turn, session, WakeSessionStatus.COMPLETED)
 
 
 def say_done(turn: Turn, session: SessionView) -> None:
     """The wake is over: one final ACK_OK for each image stored in it, the last image's last."""
     images = [image for image_id in session.images_stored if (image := turn.view.image(image_id)) is not None]
     for image in images:
-        turn.reply(Done(image_name=image.wire_image_name, next_wake=session.next_wake_at), "ACK_OK", image)
+        turn.reply(Done(image_name=image.wire_image_name, next_wake=session.next_wake_at), AckType.ACK_OK, image)
     move(session, "done")
-    session.payload_status = "complete"
+    session.payload_status = PayloadStatus.COMPLETE
     session.ack_sent_at = session.sleep_sent_at = turn.now
-    _end(turn, session, "error" if session.error_codes else "completed")
+    _end(turn, session, WakeSessionStatus.ERROR if session.error_codes else WakeSessionStatus.COMPLETED)
 
 
 def end_by_silence(turn: Turn, session: SessionView) -> None:
     """The device is asleep, or gone: `timeout` if nothing followed the HELLO, else `completed` (design 6.5)."""
     move(session, "silence")
-    if session.protocol_state == "failed":
-        session.payload_status = "failed"
+    if session.protocol_state == ProtocolState.FAILED:
+        session.payload_status = PayloadStatus.FAILED
     nothing_followed = session.messages <= 1
     if session.error_codes:
-        _end(turn, session, "error")
+        _end(turn, session, WakeSessionStatus.ERROR)
     else:
-        _end(turn, session, "timeout" if nothing_followed else "completed")
+        _end(turn, session, WakeSessionStatus.TIMEOUT if nothing_followed else WakeSessionStatus.COMPLETED)
 
 
-def _end(turn: Turn, session: SessionView, status: str) -> None:
+def _end(turn: Turn, session: SessionView, status: WakeSessionStatus) -> None:
     session.status = status
     session.ended_at = turn.now
     turn.add(SaveSession(session))
-    turn.history("wake_session", f"session_{status}", f"Wake session ended: {status}")
+    turn.history(HistoryCategory.WAKE, HistoryEvent.WAKE_SESSION_ENDED, f"Wake session ended: {status}", status=status)
     turn.say(f"[Session] Wake session ended: {status}")

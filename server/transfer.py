@@ -38,6 +38,15 @@ from server.wire.messages import (
     SendAllPending,
     SendImage,
 )
+from server.wire.states import (
+    AckType,
+    CaptureTimeSource,
+    HistoryCategory,
+    HistoryEvent,
+    HistorySeverity,
+    ImageStatus,
+    WakeType,
+)
 
 STAGED_CHUNKS_MAX = 4096
 """Chunks of one device that may wait for their metadata; more is no camera."""
@@ -63,13 +72,12 @@ def metadata(turn: Turn, message: Metadata) -> None:
     image = view.same_capture(message, photo_due=_is_photo_due(last))
     if image is not None and last is not None and _ended_with(turn, last, image):
         turn.add(LogDuplicate(image, last, "metadata"))
-        turn.reply(Done(image_name=image.wire_image_name, next_wake=last.next_wake_at), "ACK_OK", image)
+        turn.reply(Done(image_name=image.wire_image_name, next_wake=last.next_wake_at), AckType.ACK_OK, image)
         return
     session = current_session(turn)
     touch(turn, session)
     if message.error_code:
-        session.error_codes.append(message.error_code)
-        turn.history("error", "device_error", f"Device error {message.error_code}", severity="error")
+        note_device_error(turn, message.error_code)
     if image is None:
         image = _create(turn, session, message)
     elif image.is_complete:
@@ -79,9 +87,22 @@ def metadata(turn: Turn, message: Metadata) -> None:
         _announced_again(turn, session, image, message)
     move(session, "metadata")
     session.image_id = image.image_id
-    session.wake_type = "retry" if session.answer == "retry" else "image_wake"
+    session.wake_type = WakeType.RETRY if session.answer == "retry" else WakeType.IMAGE_WAKE
     _adopt_staged(turn, session, image)
     _look_whether_whole(turn, session, image)
+
+
+def note_device_error(turn: Turn, error_code: int) -> None:
+    """The device reported an error: the session will end with it."""
+    if turn.view.session is not None:
+        turn.view.session.error_codes.append(error_code)
+    turn.history(
+        HistoryCategory.ERROR,
+        HistoryEvent.DEVICE_ERROR_REPORTED,
+        f"Device error {error_code}",
+        severity=HistorySeverity.ERROR,
+        error_code=error_code,
+    )
 
 
 def _is_photo_due(session: SessionView | None) -> bool:
@@ -98,17 +119,19 @@ def _create(turn: Turn, session: SessionView, message: Metadata) -> ImageView:
     view = turn.view
     older = view.newest_open(message.image_name)
     if older is not None:
-        older.status, older.failure, older.failed_at = "failed", SUPERSEDED, turn.now
+        older.status, older.failure, older.failed_at = ImageStatus.FAILED, SUPERSEDED, turn.now
         turn.save_image(older)
-        turn.history("image", "image_superseded", f"{older.image_name}: another capture has its name")
+        turn.history(
+            HistoryCategory.IMAGE, HistoryEvent.IMAGE_SUPERSEDED, f"{older.image_name}: another capture has its name"
+        )
     captured_at = message.captured_at or turn.now
     image = ImageView(
         image_id=turn.ids(),
         image_name=view.free_image_name(message.image_name, captured_at),
         wire_image_name=message.image_name,
-        status="pending",
+        status=ImageStatus.PENDING,
         captured_at=captured_at,
-        captured_at_source="device" if message.captured_at else "server",
+        captured_at_source=CaptureTimeSource.DEVICE if message.captured_at else CaptureTimeSource.SERVER,
         image_size_bytes=message.image_size_bytes,
         chunk_size_bytes=message.chunk_size_bytes,
         total_chunks=message.total_chunks,
@@ -122,7 +145,9 @@ def _create(turn: Turn, session: SessionView, message: Metadata) -> ImageView:
     view.images.append(image)
     session.captured = True
     turn.add(CreateImage(image))
-    turn.history("image", "metadata_received", f"{image.image_name}: {image.total_chunks} chunks announced")
+    turn.history(
+        HistoryCategory.IMAGE, HistoryEvent.IMAGE_STARTED, f"{image.image_name}: {image.total_chunks} chunks announced"
+    )
     return image
 
 
@@ -147,13 +172,13 @@ def _announced_again(turn: Turn, session: SessionView, image: ImageView, message
         turn.add(LogDuplicate(image, session, "metadata"))
     newer = turn.view.newest_open(image.wire_image_name)
     if newer is not None and newer is not image and newer.created_seq > image.created_seq:
-        newer.status, newer.failure, newer.failed_at = "failed", SUPERSEDED, turn.now
+        newer.status, newer.failure, newer.failed_at = ImageStatus.FAILED, SUPERSEDED, turn.now
         turn.save_image(newer)
     image.created_seq = max(known.created_seq for known in turn.view.images) + 1
     image.session_id = session.session_id
     image.expected_sha256 = message.image_sha256 or image.expected_sha256
     if image.status == "failed":
-        image.status = "receiving" if image.have else "pending"
+        image.status = ImageStatus.RECEIVING if image.have else "pending"
         image.failure = None
     turn.save_image(image)
 
@@ -214,7 +239,7 @@ def _keep(turn: Turn, session: SessionView, image: ImageView, index: int, data: 
         image.last_chunk_at = turn.now
         turn.add(StoreChunk(image.image_id, index, data))
     if image.status in ("pending", "failed"):
-        image.status = "receiving"
+        image.status = ImageStatus.RECEIVING
         image.failure = None
     session.image_id = session.image_id or image.image_id
     turn.save_image(image)
@@ -229,7 +254,7 @@ def _chunk_without_open_image(turn: Turn, message: Chunk, index: int) -> None:
         last.chunk_duplicates += 1
         turn.add(SaveSession(last))
         if not last.is_open and index == (known.total_chunks or 0) - 1:
-            turn.reply(Done(image_name=known.wire_image_name, next_wake=last.next_wake_at), "ACK_OK", known)
+            turn.reply(Done(image_name=known.wire_image_name, next_wake=last.next_wake_at), AckType.ACK_OK, known)
         return
     session = current_session(turn)
     touch(turn, session)
@@ -307,13 +332,13 @@ def _ask_for_missing(turn: Turn, session: SessionView, image: ImageView) -> bool
     if not _ask(turn, session):
         return False
     missing = image.missing()
-    turn.reply(MissingChunks(image_name=image.wire_image_name, chunk_indexes=missing), "MISSING_CHUNKS", image)
+    turn.reply(MissingChunks(image_name=image.wire_image_name, chunk_indexes=missing), AckType.MISSING_CHUNKS, image)
     turn.say(f"[Ingest] Asking for {len(missing)} missing chunks of {image.wire_image_name}")
     return True
 
 
 def _ask_for_image(turn: Turn, wire_name: str) -> bool:
-    turn.reply(SendImage(image_name=wire_name), "SEND_IMAGE")
+    turn.reply(SendImage(image_name=wire_name), AckType.SEND_IMAGE)
     return True
 
 
@@ -326,12 +351,16 @@ def stored(turn: Turn, image_id: UUID, sha256: str, object_key: str) -> None:
     image = view.image(image_id)
     if image is None or image.is_complete:
         return
-    image.status = "complete"
+    image.status = ImageStatus.COMPLETE
     image.failure = image.failed_at = None
     image.metadata |= {"sha256": sha256, "object_key": object_key}
     turn.save_image(image)
     turn.add(PayloadsComplete(image_id), CommandsFulfilled(image_id))
-    turn.history("image", "image_complete", f"{image.image_name} stored ({image.image_size_bytes} bytes)")
+    turn.history(
+        HistoryCategory.IMAGE,
+        HistoryEvent.IMAGE_COMPLETED,
+        f"{image.image_name} stored ({image.image_size_bytes} bytes)",
+    )
     turn.say(f"[Ingest] Image complete: {image.wire_image_name}")
     session = view.session
     if session is None or not session.is_open or image.session_id != session.session_id:
@@ -366,7 +395,7 @@ def _ask_for_backlog(turn: Turn, session: SessionView) -> bool:
             turn.say(f"[Ingest] Asking for pending image {names[0]}")
     elif "*" not in session.backlog_asked:
         session.backlog_asked.append("*")
-        turn.reply(SendAllPending(), "SEND_ALL_PENDING")
+        turn.reply(SendAllPending(), AckType.SEND_ALL_PENDING)
         turn.say("[Ingest] Asking for all pending images")
         names = ["*"]
     else:
@@ -388,9 +417,14 @@ def damaged(turn: Turn, image_id: UUID, reason: str) -> None:
     image.have.clear()
     image.attempt += 1
     image.retry_count += 1
-    image.status, image.failure, image.failed_at = "failed", f"damaged: {reason}", turn.now
+    image.status, image.failure, image.failed_at = ImageStatus.FAILED, f"damaged: {reason}", turn.now
     turn.save_image(image)
-    turn.history("image", "image_damaged", f"{image.image_name}: {reason}", severity="error")
+    turn.history(
+        HistoryCategory.IMAGE,
+        HistoryEvent.IMAGE_DAMAGED,
+        f"{image.image_name}: {reason}",
+        severity=HistorySeverity.ERROR,
+    )
     turn.say(f"[Ingest] Damaged image {image.wire_image_name}: {reason}", "error")
     session = view.session
     if session is None or not session.is_open or image.session_id != session.session_id:

@@ -40,3 +40,6 @@ WAKE_HORIZON_MS: Final = 24 * 3_600_000
 
 PAYLOAD_TEXT_LENGTH_CHARS_MAX: Final = 512
 """Longest free text in a message (location, versions)."""
+
+QUARANTINE_PAYLOAD_BYTES_MAX: Final = 4_096
+"""How much of a refused payload is kept: enough to see what it was."""

@@ -1,0 +1,340 @@
+"""From a delivered message to its acknowledgement: batches, COMMIT, completion, replies, PUBACK, in this order.
+
+One task takes what has arrived (at most BATCH_MESSAGES_MAX) as soon as the previous batch is done, and never waits to
+fill. If the database fails, the broker connection is dropped, so that the broker delivers again what was not acked;
+memory is never the truth. A message that the database refuses (class 22 or 23) is found by halving and goes to
+quarantine (design 9.1, 9.2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from server import ingest
+from server.clock import Clock
+from server.completion import Completion
+from server.effects import Complete, Refuse, Reply, Say, Watch
+from server.ids import IdSource
+from server.log import Log
+from server.metrics import Metrics
+from server.mqtt import Delivery, NotConnected
+from server.session import Turn
+from server.store import Connection, Store, Wanted, views
+from server.watchlist import Watchlist
+from server.wire import limits
+from server.wire.codec import decode
+from server.wire.errors import RemoteProtocolError
+from server.wire.messages import Chunk, DeviceMessage, Hello, Metadata, Telemetry
+from server.wire.topics import Family
+from server.writing import WRITE, Outgoing, write
+
+BATCH_MESSAGES_MAX: Final = 200
+"""Best batch of the measurements is 100 to 200 rows."""
+
+RETRIES_MAX: Final = 5
+"""A deadlock victim or a serialization failure tries again; five in a row are no coincidence."""
+
+DATABASE_PAUSE_S: Final = 1.0
+"""After the database failed: time for it to come back before the broker delivers again."""
+
+DATABASE_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_AGAIN: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_REFUSED_DATA: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Item:
+    """One thing to do: a delivered message, a message over HTTP, or a look at a device (`topic` None)."""
+
+    topic: str | None
+    payload: bytes = b""
+    mac: str = ""
+    delivery: Delivery | None = None
+    answer: asyncio.Future[list[Outgoing]] | None = None
+    family: Family | None = None
+    message: DeviceMessage | None = None
+    refusal: RemoteProtocolError | None = None
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What a committed batch leaves to do."""
+
+    replies: list[Outgoing] = field(default_factory=list)
+    complete: list[UUID] = field(default_factory=list)
+
+
+class Intake:
+    """Feeds `ingest` from a queue. `send` publishes one reply; `abort` drops the broker connection."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        completion: Completion,
+        clock: Clock,
+        ids: IdSource,
+        send: Callable[[Outgoing], None],
+        abort: Callable[[str], None],
+        log: Log,
+        metrics: Metrics,
+    ) -> None:
+        self._store = store
+        self._completion = completion
+        self._clock = clock
+        self._ids = ids
+        self._send = send
+        self._abort = abort
+        self._log = log
+        self._metrics = metrics
+        self._queue: deque[Item] = deque()
+        self._arrived = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.watchlist = Watchlist(clock, self._look_at)
+
+    # -- arrivals ----------------------------------------------------------------------------------
+
+    def deliver(self, delivery: Delivery) -> None:
+        """A message from the broker."""
+        self._put(Item(topic=delivery.topic, payload=delivery.payload, delivery=delivery))
+
+    async def handle(self, topic: str, payload: bytes) -> list[Outgoing]:
+        """A device message over HTTP: the replies, instead of sending them (design 6.13)."""
+        answer: asyncio.Future[list[Outgoing]] = asyncio.get_running_loop().create_future()
+        self._put(Item(topic=topic, payload=payload, answer=answer))
+        return await answer
+
+    def _look_at(self, mac: str) -> None:
+        self._put(Item(topic=None, mac=mac))
+
+    def _put(self, item: Item) -> None:
+        self._queue.append(item)
+        self._idle.clear()
+        self._arrived.set()
+
+    async def wait_idle(self) -> None:
+        """Returns once nothing is queued or under way."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Work batches off, for ever; a bug of ours ends it with its exception."""
+        while True:
+            await self._arrived.wait()
+            batch = self._take()
+            self._metrics.queued.set(len(self._queue))
+            try:
+                await self._work(batch)
+            except DATABASE_ERRORS as error:
+                await self._give_back(batch, error)
+            if not self._queue:
+                self._arrived.clear()
+                self._idle.set()
+
+    def _take(self) -> list[Item]:
+        """The next batch; a message over HTTP is a batch of its own, since its replies go elsewhere."""
+        batch: list[Item] = []
+        while self._queue and len(batch) < BATCH_MESSAGES_MAX:
+            if self._queue[0].answer is not None and batch:
+                break
+            batch.append(self._queue.popleft())
+            if batch[0].answer is not None:
+                break
+        return batch
+
+    async def _give_back(self, batch: Sequence[Item], error: BaseException) -> None:
+        """The database failed: what is queued comes again from the broker."""
+        self._metrics.batches.labels("failed").inc()
+        self._log("error", f"[Intake] Database failed: {type(error).__name__}: {error}", device=None)
+        dropped = [*batch, *self._queue]
+        self._queue.clear()
+        self._abort(f"database failed: {type(error).__name__}")
+        for item in dropped:
+            if item.answer is not None and not item.answer.done():
+                item.answer.set_exception(ConnectionError(f"database failed: {error}"))
+            elif item.topic is None:
+                self.watchlist.add(item.mac, self._clock.now() + timedelta(seconds=DATABASE_PAUSE_S))
+        await self._clock.sleep_until(self._clock.now() + timedelta(seconds=DATABASE_PAUSE_S))
+
+    # -- one batch -----------------------------------------------------------------------------------
+
+    async def _work(self, batch: list[Item]) -> None:
+        for item in batch:
+            self._decode(item)
+        self._metrics.batch_size.observe(len(batch))
+        outcome = await self._commit(batch)
+        for image_id in dict.fromkeys(outcome.complete):
+            outcome.replies.extend(await self.complete(image_id))
+        await self._dispatch(batch, outcome.replies)
+        for item in batch:
+            if item.delivery is not None:
+                item.delivery.done()
+        self._metrics.batches.labels("committed").inc()
+
+    def _decode(self, item: Item) -> None:
+        if item.topic is None or item.message is not None:
+            return
+        try:
+            address, item.message = decode(item.topic, item.payload)
+            item.mac, item.family = address.device_id, address.family
+            self._metrics.messages.labels(type(item.message).__name__.lower()).inc()
+        except RemoteProtocolError as error:
+            item.refusal = error
+
+    async def _commit(self, batch: list[Item]) -> _Outcome:
+        """The batch in one transaction; halved where the database refuses its data."""
+        for attempt in range(RETRIES_MAX):
+            try:
+                return await self._transact(batch)
+            except _AGAIN as error:
+                self._log("warning", f"[Intake] Batch tries again: {type(error).__name__}", device=None)
+                if attempt == RETRIES_MAX - 1:
+                    raise
+            except _REFUSED_DATA as error:
+                return await self._halve(batch, error)
+        raise AssertionError("the loop returns or raises")
+
+    async def _halve(self, batch: list[Item], error: asyncpg.PostgresError) -> _Outcome:
+        if len(batch) == 1:
+            batch[0].refusal = RemoteProtocolError("refused_by_database", str(error))
+            return await self._transact(batch)
+        middle = len(batch) // 2
+        first, second = await self._commit(batch[:middle]), await self._commit(batch[middle:])
+        return _Outcome(first.replies + second.replies, first.complete + second.complete)
+
+    async def _transact(self, batch: Sequence[Item]) -> _Outcome:
+        now = self._clock.now()
+        async with self._store.transaction(now) as connection:
+            known = await views(connection, _wanted(batch), now)
+            turns = {mac: Turn(view=view, now=now, ids=self._ids) for mac, view in known.items()}
+            refused = [
+                (item, refusal) for item in batch if (refusal := self._fold(turns.get(item.mac), item)) is not None
+            ]
+            active = [turn for turn in turns.values() if turn.effects]
+            replies = await write(connection, active) if active else []
+            for item, refusal in refused:
+                await self._quarantine(connection, item, refusal)
+        outcome = _Outcome(replies)
+        for turn in active:
+            self._after_commit(turn, outcome)
+        for item, refusal in refused:
+            self._metrics.refused.labels(refusal.reason).inc()
+            self._log("warning", f"[Ingest] Refused: {refusal}", device=item.mac or None)
+        return outcome
+
+    def _fold(self, turn: Turn | None, item: Item) -> RemoteProtocolError | None:
+        """One item over its device's turn; the refusal, where it is none of the protocol's messages."""
+        if item.refusal is not None or turn is None:
+            return item.refusal
+        if item.message is None:
+            ingest.look_again(turn)
+            return None
+        turn.is_redelivery = item.delivery is not None and item.delivery.dup
+        before = len(turn.effects)
+        if item.family is not None:
+            turn.view.family = item.family
+        ingest.receive(turn, item.message)
+        refusal = next((effect for effect in turn.effects[before:] if isinstance(effect, Refuse)), None)
+        return None if refusal is None else RemoteProtocolError(refusal.reason, refusal.detail)
+
+    async def _quarantine(self, connection: Connection, item: Item, refusal: RemoteProtocolError) -> None:
+        await connection.execute(
+            WRITE["quarantine"],
+            self._ids(),
+            self._clock.now(),
+            (item.topic or "").replace("\x00", "\ufffd")[: limits.TOPIC_LENGTH_CHARS_MAX],
+            item.payload[: limits.QUARANTINE_PAYLOAD_BYTES_MAX],
+            refusal.reason,
+            refusal.detail.replace("\x00", "\ufffd").encode("utf-8", "replace").decode(),
+            item.mac or None,
+        )
+
+    def _after_commit(self, turn: Turn, outcome: _Outcome) -> None:
+        for effect in turn.effects:
+            match effect:
+                case Complete(image_id=image_id):
+                    outcome.complete.append(image_id)
+                case Watch(at=at):
+                    self.watchlist.add(turn.view.mac, at)
+                case Say(line=line, level=level):
+                    self._log(level, line, device=turn.view.mac)
+                case Reply(ack_type=ack_type):
+                    self._metrics.replies.labels(ack_type.value).inc()
+                case _:
+                    pass
+
+    # -- completion and replies ----------------------------------------------------------------------
+
+    async def complete(self, image_id: UUID) -> list[Outgoing]:
+        """Assemble, check and store an image whose every chunk is there, in a transaction of its own."""
+        finding = await self._completion.examine(image_id)
+        if finding is None:
+            return []
+        now = self._clock.now()
+        async with self._store.transaction(now) as connection:
+            wanted = Wanted(families={finding.mac: None}, image_ids=frozenset((image_id,)))
+            turn = Turn(view=(await views(connection, wanted, now))[finding.mac], now=now, ids=self._ids)
+            if finding.flaw is None:
+                ingest.stored(turn, image_id, finding.sha256, finding.object_key)
+            else:
+                ingest.damaged(turn, image_id, finding.flaw)
+            if not turn.effects:
+                return []
+            replies = await write(connection, [turn])
+            if finding.flaw is None:
+                await connection.execute(WRITE["complete_image"], image_id, finding.sha256, finding.object_key, now)
+                await connection.execute(WRITE["delete_chunks"], image_id)
+        self._metrics.images.labels("stored" if finding.flaw is None else "damaged").inc()
+        self._after_commit(turn, _Outcome())
+        return replies
+
+    async def _dispatch(self, batch: Sequence[Item], replies: list[Outgoing]) -> None:
+        answer = batch[0].answer
+        if answer is not None:
+            if not answer.done():
+                answer.set_result(replies)
+            return
+        await self.send_all(replies)
+
+    async def send_all(self, replies: Sequence[Outgoing]) -> None:
+        """Hand replies to the broker; where it is gone, their audit rows say so."""
+        unsent: list[UUID] = []
+        for reply in replies:
+            try:
+                self._send(reply)
+                if "PENDING_IMAGE_ACK" in reply.ack_type:
+                    self._log("info", "[ACK] Pending image ACK published successfully", device=reply.mac)
+            except NotConnected:
+                self._log("warning", "[ACK] Not sent: no broker connection", device=reply.mac)
+                if reply.ack_id is not None:
+                    unsent.append(reply.ack_id)
+        if unsent:
+            async with self._store.transaction(self._clock.now()) as connection:
+                await connection.execute(WRITE["ack_not_sent"], unsent, "no broker connection")
+
+
+def _wanted(batch: Sequence[Item]) -> Wanted:
+    names: set[str] = set()
+    families: dict[str, Family | None] = {}
+    hello = False
+    for item in batch:
+        if item.refusal is not None:
+            continue
+        families[item.mac] = item.family or families.get(item.mac)
+        match item.message:
+            case Hello(pending_list=listed):
+                hello = True
+                names.update(listed or ())
+            case Metadata(image_name=name) | Chunk(image_name=name):
+                names.add(name)
+            case Telemetry() | None:
+                pass
+    return Wanted(families=families, image_names=frozenset(names), commands=hello)

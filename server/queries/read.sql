@@ -1,0 +1,104 @@
+-- What a batch needs to know. Locks are taken in the order of keys: devices, then device_images (design 9.2).
+
+-- name: set_transaction
+-- The transaction's time is the server's clock.
+SELECT set_config('wakestorm.now', $1, true);
+
+-- name: lock_devices
+-- $1: MACs of the batch.
+SELECT d.device_id
+FROM devices d
+WHERE d.device_mac = ANY($1::text[])
+ORDER BY d.device_id
+FOR UPDATE;
+
+-- name: lock_images
+-- $1: devices; $2: wire names in the batch; $3: image ids in the batch.
+SELECT i.image_id
+FROM device_images i
+WHERE i.device_id = ANY($1::uuid[])
+  AND (i.status IN ('pending', 'receiving', 'failed') OR i.wire_image_name = ANY($2::text[]) OR i.image_id = ANY($3::uuid[]))
+ORDER BY i.image_id
+FOR UPDATE;
+
+-- name: devices
+-- One row a device, with its time zone and its newest wake session.
+SELECT
+    d.device_id, d.device_mac, d.is_active, d.provisioning_status, d.wake_schedule_cron, d.manual_wake_override,
+    d.next_wake_at, d.last_seen_at, d.last_wake_at, d.battery_voltage, d.wifi_rssi, d.firmware_version,
+    d.hardware_version, d.protocol_version, d.topic_family, l.timezone,
+    s.session_id, s.wake_timestamp, s.status AS session_status, s.hello_digest, s.last_message_at, s.answer,
+    s.answer_image_id, s.missing_rounds, s.asked_at, s.backlog_asked, s.images_stored, s.offers_expected,
+    s.next_wake_scheduled, s.pending_images_count, s.pending_list, s.image_captured, s.image_id AS session_image_id,
+    s.message_count, s.chunks_sent, s.chunk_duplicates, s.error_codes, s.telemetry_data, s.ended_at,
+    p.payload_id, p.protocol_state, p.payload_status, p.wake_type, p.ack_sent_at, p.snap_sent_at, p.sleep_sent_at
+FROM devices d
+LEFT JOIN LATERAL fn_resolve_device_lineage(d.device_mac) l ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM device_wake_sessions w
+    WHERE w.device_id = d.device_id
+    ORDER BY w.wake_timestamp DESC, w.created_at DESC, w.session_id DESC
+    LIMIT 1
+) s ON true
+LEFT JOIN device_wake_payloads p ON p.session_id = s.session_id
+WHERE d.device_mac = ANY($1::text[])
+ORDER BY d.device_id;
+
+-- name: images
+-- Incomplete images, those named in the batch, and those of the newest session, with the chunks that are there.
+SELECT
+    i.image_id, i.device_id, i.image_name, i.wire_image_name, i.status, i.captured_at, i.captured_at_source,
+    i.image_size, i.chunk_size_bytes, i.total_chunks, i.retry_count, i.max_retries, i.attempt, i.failed_at,
+    i.timeout_reason, i.session_id, i.last_chunk_at, i.dialect, i.metadata, i.error_code,
+    row_number() OVER (ORDER BY i.created_at, i.captured_at, i.image_id) AS created_seq,
+    CASE WHEN i.status = 'complete' THEN '{}'::integer[] ELSE
+        ARRAY(SELECT c.chunk_index FROM device_image_chunks c WHERE c.image_id = i.image_id ORDER BY c.chunk_index)
+    END AS have
+FROM device_images i
+WHERE i.device_id = ANY($1::uuid[])
+  AND (i.status IN ('pending', 'receiving', 'failed') OR i.wire_image_name = ANY($2::text[]) OR i.image_id = ANY($3::uuid[]))
+ORDER BY created_seq;
+
+-- name: due_commands
+-- Commands in the order of delivery: priority, then time.
+SELECT c.command_id, c.device_id, c.command_type, c.device_image_id, c.command_payload
+FROM device_commands c
+WHERE c.device_id = ANY($1::uuid[])
+  AND c.status = 'pending'
+  AND (c.scheduled_for IS NULL OR c.scheduled_for <= $2)
+  AND (c.expires_at IS NULL OR c.expires_at > $2)
+ORDER BY c.device_id, c.priority DESC, c.scheduled_for NULLS FIRST, c.issued_at, c.command_id;
+
+-- name: staged_chunks
+SELECT g.device_id, g.wire_image_name, g.chunk_index, g.data
+FROM device_image_chunks_staged g
+WHERE g.device_id = ANY($1::uuid[])
+ORDER BY g.device_id, g.wire_image_name, g.chunk_index;
+
+-- name: image_chunks
+SELECT c.data
+FROM device_image_chunks c
+WHERE c.image_id = $1
+ORDER BY c.chunk_index;
+
+-- name: device_of_image
+SELECT d.device_mac, i.status, i.total_chunks, i.received_chunks, i.image_size, i.metadata
+FROM device_images i
+JOIN devices d USING (device_id)
+WHERE i.image_id = $1;
+
+-- name: whole_images
+-- Images whose every chunk is there and that nobody has completed: a sweep completes them (design 9.2).
+SELECT i.image_id
+FROM device_images i
+WHERE i.status IN ('pending', 'receiving')
+  AND i.total_chunks IS NOT NULL
+  AND i.received_chunks >= i.total_chunks
+ORDER BY i.image_id;
+
+-- name: open_sessions
+SELECT d.device_mac, s.last_message_at
+FROM device_wake_sessions s
+JOIN devices d USING (device_id)
+WHERE s.status = 'in_progress'
+ORDER BY s.wake_timestamp, s.session_id;

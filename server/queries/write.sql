@@ -1,0 +1,174 @@
+-- How effects become rows. Every statement may run twice for the same effect.
+
+-- name: register_device
+INSERT INTO devices (device_id, device_mac, provisioning_status, protocol_version, topic_family, last_seen_at)
+VALUES ($1, $2, 'pending_approval', $3, $4, $5)
+ON CONFLICT (device_mac) DO NOTHING;
+
+-- name: save_device
+UPDATE devices SET
+    last_seen_at = $2, last_wake_at = $3, next_wake_at = $4, manual_wake_override = $5,
+    manual_wake_requested_by = CASE WHEN $5 THEN manual_wake_requested_by END,
+    manual_wake_requested_at = CASE WHEN $5 THEN manual_wake_requested_at END,
+    battery_voltage = $6, wifi_rssi = $7, firmware_version = $8, hardware_version = $9,
+    protocol_version = $10, topic_family = $11
+WHERE device_id = $1;
+
+-- name: open_session
+INSERT INTO device_wake_sessions (
+    session_id, device_id, site_id, program_id, company_id, wake_timestamp, next_wake_scheduled, status,
+    last_message_at, topic_family
+)
+SELECT $1, $2, l.site_id, l.program_id, l.company_id, $4, $5, 'in_progress', $4, $6
+FROM (SELECT 1) one
+LEFT JOIN LATERAL fn_resolve_device_lineage($3) l ON true
+ON CONFLICT (session_id) DO NOTHING;
+
+-- name: open_payload
+INSERT INTO device_wake_payloads (
+    payload_id, device_id, site_id, program_id, company_id, captured_at, received_at, session_id, wake_type,
+    protocol_state, payload_status
+)
+SELECT $1, $2, l.site_id, l.program_id, l.company_id, $4, $4, $5, $6, 'hello_received', 'in_progress'
+FROM (SELECT 1) one
+LEFT JOIN LATERAL fn_resolve_device_lineage($3) l ON true
+ON CONFLICT (payload_id) DO NOTHING;
+
+-- name: save_session
+UPDATE device_wake_sessions s SET
+    status = $2, hello_digest = $3, last_message_at = $4, answer = $5, answer_image_id = $6, missing_rounds = $7,
+    asked_at = $8, backlog_asked = $9, images_stored = $10, offers_expected = $11, next_wake_scheduled = $12,
+    pending_images_count = $13, pending_list = $14, image_captured = $15, image_id = $16, message_count = $17,
+    chunks_sent = $18, chunk_duplicates = $19, error_codes = $20, telemetry_data = $21, ended_at = $22,
+    session_duration_ms = CASE WHEN $22::timestamptz IS NOT NULL
+        THEN (extract(epoch FROM $22::timestamptz - s.wake_timestamp) * 1000)::integer END,
+    chunks_total = i.total_chunks,
+    chunks_missing = CASE WHEN i.status IN ('pending', 'receiving') THEN ARRAY(
+        SELECT n FROM generate_series(0, i.total_chunks - 1) n
+        WHERE NOT EXISTS (SELECT FROM device_image_chunks c WHERE c.image_id = i.image_id AND c.chunk_index = n)
+        ORDER BY n
+    ) ELSE '{}' END,
+    transmission_complete = coalesce(i.status = 'complete', false)
+FROM (SELECT 1) one
+LEFT JOIN device_images i ON i.image_id = $16::uuid
+WHERE s.session_id = $1;
+
+-- name: save_payload
+UPDATE device_wake_payloads p SET
+    protocol_state = $2, payload_status = $3, wake_type = $4, device_image_id = $5,
+    ack_sent_at = $6, snap_sent_at = $7, sleep_sent_at = $8,
+    image_status = i.status, chunk_count = i.total_chunks, chunks_received = coalesce(i.received_chunks, 0),
+    is_complete = coalesce(i.status = 'complete', false), server_image_name = i.image_name,
+    telemetry_data = $9, battery_voltage = $10, wifi_rssi = $11,
+    temperature = ($9::jsonb ->> 'temperature')::real, humidity = ($9::jsonb ->> 'humidity')::real,
+    pressure = ($9::jsonb ->> 'pressure')::real, gas_resistance = ($9::jsonb ->> 'gas_resistance')::real
+FROM (SELECT 1) one
+LEFT JOIN device_images i ON i.image_id = $5::uuid
+WHERE p.payload_id = $1;
+
+-- name: create_image
+INSERT INTO device_images (
+    image_id, device_id, image_name, wire_image_name, status, captured_at, captured_at_source, received_at,
+    image_size, chunk_size_bytes, total_chunks, session_id, dialect, metadata, error_code
+)
+VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+ON CONFLICT (image_id) DO NOTHING;
+
+-- name: link_image
+SELECT payload_id FROM fn_wake_ingestion_handler($1, $2, $3, $4, $5);
+
+-- name: save_image
+UPDATE device_images SET
+    status = $2, session_id = $3, last_chunk_at = $4, retry_count = $5, attempt = $6, failed_at = $7,
+    timeout_reason = $8, metadata = metadata || $9,
+    received_chunks = CASE WHEN $2 = 'complete' THEN total_chunks ELSE (
+        SELECT count(*) FROM device_image_chunks c WHERE c.image_id = $1
+    ) END
+WHERE image_id = $1 AND status <> 'complete';
+
+-- name: complete_image
+-- One server wins: the row is returned to it alone.
+UPDATE device_images SET sha256 = $2, object_key = $3, image_url = $3, completed_at = $4
+WHERE image_id = $1 AND status = 'complete' AND sha256 IS NULL
+RETURNING image_id;
+
+-- name: delete_chunks
+DELETE FROM device_image_chunks WHERE image_id = $1;
+
+-- name: store_chunks
+-- First copy wins. Rows in the order of their key, so that batches of several servers can't deadlock.
+INSERT INTO device_image_chunks (image_id, chunk_index, data, received_at)
+SELECT u.image_id, u.chunk_index, u.data, $4
+FROM unnest($1::uuid[], $2::integer[], $3::bytea[]) AS u (image_id, chunk_index, data)
+ORDER BY u.image_id, u.chunk_index
+ON CONFLICT (image_id, chunk_index) DO NOTHING;
+
+-- name: conflicting_chunks
+-- Copies whose bytes differ from those that are kept.
+SELECT u.image_id, u.chunk_index, i.device_id, i.image_name, i.session_id
+FROM unnest($1::uuid[], $2::integer[], $3::bytea[]) AS u (image_id, chunk_index, data)
+JOIN device_image_chunks c ON c.image_id = u.image_id AND c.chunk_index = u.chunk_index
+JOIN device_images i ON i.image_id = u.image_id
+WHERE c.data <> u.data
+ORDER BY u.image_id, u.chunk_index;
+
+-- name: stage_chunks
+INSERT INTO device_image_chunks_staged (device_id, wire_image_name, chunk_index, data, received_at)
+SELECT $1, u.wire_image_name, u.chunk_index, u.data, $5
+FROM unnest($2::text[], $3::integer[], $4::bytea[]) AS u (wire_image_name, chunk_index, data)
+ORDER BY u.wire_image_name, u.chunk_index
+ON CONFLICT (device_id, wire_image_name, chunk_index) DO NOTHING;
+
+-- name: drop_staged
+DELETE FROM device_image_chunks_staged WHERE device_id = $1 AND wire_image_name = $2;
+
+-- name: set_chunks_aside
+WITH moved AS (
+    DELETE FROM device_image_chunks WHERE image_id = $1 RETURNING image_id, chunk_index, data
+)
+INSERT INTO device_image_chunks_aside (image_id, attempt, chunk_index, data, reason)
+SELECT image_id, $2, chunk_index, data, $3 FROM moved
+ON CONFLICT DO NOTHING;
+
+-- name: log_duplicate
+SELECT fn_log_duplicate_image($1, $2, $3, $4, $5, $6);
+
+-- name: log_history
+INSERT INTO device_history (
+    device_id, event_category, event_type, severity, event_timestamp, description, event_data, session_id
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: record_telemetry
+INSERT INTO device_wake_payloads (
+    payload_id, device_id, captured_at, received_at, wake_type, payload_status, is_complete,
+    temperature, humidity, pressure, gas_resistance, battery_voltage, wifi_rssi, telemetry_data
+)
+VALUES ($1, $2, $3, $4, 'telemetry_only', 'complete', true, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT (payload_id) DO NOTHING;
+
+-- name: command_published
+UPDATE device_commands SET status = 'published', published_at = $2, delivered_at = $2
+WHERE command_id = $1 AND status = 'pending';
+
+-- name: commands_completed
+UPDATE device_commands SET status = 'completed', completed_at = $2
+WHERE device_image_id = $1 AND status IN ('pending', 'sent', 'published', 'acknowledged');
+
+-- name: payloads_complete
+UPDATE device_wake_payloads p SET
+    protocol_state = 'complete', payload_status = 'complete', image_status = 'complete', is_complete = true,
+    chunks_received = p.chunk_count
+FROM device_wake_sessions s
+WHERE p.device_image_id = $1 AND s.session_id = p.session_id AND s.status <> 'in_progress';
+
+-- name: log_ack
+SELECT fn_log_device_ack($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+
+-- name: ack_not_sent
+UPDATE device_ack_log SET mqtt_success = false, mqtt_error = $2 WHERE ack_id = ANY($1::uuid[]);
+
+-- name: quarantine
+INSERT INTO quarantined_messages (id, received_at, topic, payload, reason, detail, device_mac)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (id) DO NOTHING;

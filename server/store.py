@@ -1,0 +1,149 @@
+"""The one door to PostgreSQL (asyncpg): reads a batch's views and writes its effects, inside one transaction.
+
+SQL stands in `queries/`. Locks are taken in the order of keys, devices before device_images, by everybody who writes
+(design 9.2). The transaction's time, for triggers and defaults, is the server's clock (`wakestorm.now`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from server.queries import load
+from server.reading import command_view, device_view, image_view, unknown_device
+from server.view import DeviceView
+from server.wire.topics import Family
+
+READ = load("read.sql")
+
+Connection = asyncpg.Connection
+
+
+class Pool(Protocol):
+    """What the store needs of a pool: asyncpg's own, or a bench's that lets transactions in one by one."""
+
+    def acquire(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection for the length of an `async with`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which rows a batch needs: MACs with the family they use now, wire names and image ids in the messages."""
+
+    families: Mapping[str, Family | None]
+    image_names: frozenset[str] = frozenset()
+    image_ids: frozenset[UUID] = frozenset()
+    commands: bool = False
+    staged: bool = True
+
+
+async def prepare_connection(connection: Connection) -> None:
+    """Teach a new connection of the pool JSON: jsonb columns are Python values."""
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: b"\x01" + msgspec.json.encode(value),
+        decoder=lambda data: msgspec.json.decode(data[1:]),
+        format="binary",
+    )
+
+
+async def open_pool(dsn: str, *, size: int = 4, **options: Any) -> asyncpg.Pool:
+    """A pool of prepared connections; raises OSError or asyncpg.PostgresError where the database is not there."""
+    return await asyncpg.create_pool(dsn, min_size=1, max_size=size, init=prepare_connection, **options)
+
+
+class Store:
+    """Transactions over a pool."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def transaction(self, now: datetime) -> AsyncIterator[Connection]:
+        """One transaction whose `fn_now()` is `now`; commits at the end, rolls back on an error."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.fetchval(READ["set_transaction"], now.isoformat())
+            yield connection
+
+    async def device_of_image(self, image_id: UUID) -> asyncpg.Record | None:
+        """The MAC and the announcement of an image, outside of a batch."""
+        async with self._pool.acquire() as connection:
+            return await connection.fetchrow(READ["device_of_image"], image_id)
+
+    async def image_bytes(self, image_id: UUID) -> bytes:
+        """The chunks of an image, put together in order."""
+        async with self._pool.acquire() as connection:
+            rows = await connection.fetch(READ["image_chunks"], image_id)
+        return b"".join(row["data"] for row in rows)
+
+    async def unfinished(self) -> tuple[list[UUID], list[tuple[str, datetime]]]:
+        """What a sweep looks after: whole images nobody completed, and open sessions with their last message."""
+        async with self._pool.acquire() as connection:
+            whole = await connection.fetch(READ["whole_images"])
+            sessions = await connection.fetch(READ["open_sessions"])
+        return [row["image_id"] for row in whole], [(row["device_mac"], row["last_message_at"]) for row in sessions]
+
+    async def is_alive(self) -> bool:
+        """Whether the database answers."""
+        try:
+            async with self._pool.acquire() as connection:
+                return bool(await connection.fetchval("SELECT true"))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
+
+
+async def views(connection: Connection, wanted: Wanted, now: datetime) -> dict[str, DeviceView]:
+    """Lock and read what a batch touches; an unknown MAC gets a view without a row."""
+    macs = sorted(wanted.families)
+    locked = await connection.fetch(READ["lock_devices"], macs)
+    device_ids = [row["device_id"] for row in locked]
+    rows = await connection.fetch(READ["devices"], macs)
+    found = {row["device_mac"]: device_view(row, wanted.families[row["device_mac"]]) for row in rows}
+    await _read_images(connection, wanted, found, device_ids)
+    by_id = {view.device_id: view for view in found.values()}
+    if wanted.commands:
+        for row in await connection.fetch(READ["due_commands"], device_ids, now):
+            by_id[row["device_id"]].commands.append(command_view(row))
+    if wanted.staged:
+        for row in await connection.fetch(READ["staged_chunks"], device_ids):
+            staged = by_id[row["device_id"]].staged.setdefault(row["wire_image_name"], {})
+            staged[row["chunk_index"]] = row["data"]
+    return {
+        mac: found.get(mac) or unknown_device(mac, wanted.families[mac] or Family.ESP32CAM) for mac in wanted.families
+    }
+
+
+async def _read_images(
+    connection: Connection, wanted: Wanted, found: Mapping[str, DeviceView], device_ids: Sequence[UUID]
+) -> None:
+    names = sorted(wanted.image_names | frozenset(_names_listed(found.values())))
+    ids = sorted(wanted.image_ids | frozenset(_images_of_sessions(found.values())))
+    if not device_ids:
+        return
+    await connection.fetch(READ["lock_images"], device_ids, names, ids)
+    by_id = {view.device_id: view for view in found.values()}
+    for row in await connection.fetch(READ["images"], device_ids, names, ids):
+        by_id[row["device_id"]].images.append(image_view(row))
+
+
+def _names_listed(found: Iterable[DeviceView]) -> Iterable[str]:
+    for view in found:
+        if view.session is not None and view.session.is_open:
+            yield from view.session.pending_list or ()
+
+
+def _images_of_sessions(found: Iterable[DeviceView]) -> Iterable[UUID]:
+    for view in found:
+        if view.session is not None:
+            yield from view.session.images_stored
+            if view.session.answer_image_id is not None:
+                yield view.session.answer_image_id

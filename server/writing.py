@@ -1,0 +1,348 @@
+"""Effects to SQL: how a turn's decisions are written, in the transaction that read its view (design 9.2).
+
+Events are written in the order in which they were asked for; records that changed several times in a batch (device,
+image, session) are written once, at the end, in the order of keys that everybody keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from server.effects import (
+    CommandDelivered,
+    CommandsFulfilled,
+    CompareChunk,
+    CreateImage,
+    DropStaged,
+    Effect,
+    LogDuplicate,
+    LogHistory,
+    OpenSession,
+    PayloadsComplete,
+    RecordTelemetry,
+    RegisterDevice,
+    Reply,
+    SaveDevice,
+    SaveImage,
+    SaveSession,
+    SetChunksAside,
+    StageChunk,
+    StoreChunk,
+)
+from server.queries import load
+from server.session import Turn
+from server.store import Connection
+from server.view import DeviceView, ImageView, SessionView
+from server.wire.codec import encode_reply
+from server.wire.messages import Done, MissingChunks, Retry, Sleep
+from server.wire.states import HistoryCategory, HistoryEvent, HistorySeverity
+from server.wire.topics import topic_of
+
+WRITE = load("write.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A reply ready to be sent after COMMIT; `ack_id` is its row in device_ack_log."""
+
+    topic: str
+    payload: bytes
+    ack_id: UUID | None
+    mac: str
+    ack_type: str = ""
+
+
+@dataclass(slots=True)
+class _Late:
+    """What is written once at the end."""
+
+    devices: dict[UUID, DeviceView] = field(default_factory=dict)
+    images: dict[UUID, ImageView] = field(default_factory=dict)
+    sessions: dict[UUID, tuple[SessionView, DeviceView]] = field(default_factory=dict)
+    stored: list[StoreChunk] = field(default_factory=list)
+    compared: list[CompareChunk] = field(default_factory=list)
+
+
+async def write(connection: Connection, turns: Sequence[Turn]) -> list[Outgoing]:
+    """Write every effect of the turns; returns the replies in the order in which they were decided."""
+    late = _Late()
+    for turn in turns:
+        await _write_rows_first(connection, turn)
+    for turn in turns:
+        await _write_staged(connection, turn)
+        for effect in turn.effects:
+            _collect(late, turn, effect)
+    await _write_late(connection, late, turns)
+    replies: list[Outgoing] = []
+    for turn in turns:
+        for effect in turn.effects:
+            await _write_event(connection, turn, effect)
+            if isinstance(effect, Reply):
+                replies.append(await _audit(connection, turn, effect))
+    return replies
+
+
+async def _write_rows_first(connection: Connection, turn: Turn) -> None:
+    """Rows that others point at: device, session and payload, image."""
+    view = turn.view
+    for effect in turn.effects:
+        match effect:
+            case RegisterDevice(device_id=device_id):
+                await connection.execute(
+                    WRITE["register_device"], device_id, view.mac, view.dialect.name, view.family, turn.now
+                )
+            case OpenSession(session=session):
+                common = (view.device_id, view.mac, session.wake_at)
+                await connection.execute(
+                    WRITE["open_session"], session.session_id, *common, session.next_wake_at, view.family
+                )
+                await connection.execute(
+                    WRITE["open_payload"], session.payload_id, *common, session.session_id, session.wake_type
+                )
+            case CreateImage(image=image):
+                await _create_image(connection, turn, image)
+            case SetChunksAside(image_id=image_id, attempt=attempt, reason=reason):
+                await connection.execute(WRITE["set_chunks_aside"], image_id, attempt, reason)
+            case _:
+                pass
+
+
+async def _create_image(connection: Connection, turn: Turn, image: ImageView) -> None:
+    device_id = turn.view.device_id
+    await connection.execute(
+        WRITE["create_image"],
+        image.image_id,
+        device_id,
+        image.image_name,
+        image.wire_image_name,
+        image.captured_at,
+        image.captured_at_source,
+        turn.now,
+        image.image_size_bytes,
+        image.chunk_size_bytes,
+        image.total_chunks,
+        image.session_id,
+        image.dialect,
+        image.metadata,
+        image.error_code,
+    )
+    telemetry = image.metadata | {"image_size": image.image_size_bytes, "total_chunks": image.total_chunks}
+    await connection.fetch(
+        WRITE["link_image"], device_id, image.captured_at, image.image_name, telemetry, image.image_id
+    )
+
+
+async def _write_staged(connection: Connection, turn: Turn) -> None:
+    staged = [effect for effect in turn.effects if isinstance(effect, StageChunk)]
+    if staged:
+        await connection.execute(
+            WRITE["stage_chunks"],
+            turn.view.device_id,
+            [chunk.wire_image_name for chunk in staged],
+            [chunk.index for chunk in staged],
+            [chunk.data for chunk in staged],
+            turn.now,
+        )
+
+
+def _collect(late: _Late, turn: Turn, effect: Effect) -> None:
+    match effect:
+        case SaveDevice(device=device) if device.device_id is not None:
+            late.devices[device.device_id] = device
+        case SaveImage(image=image) | CreateImage(image=image):
+            late.images[image.image_id] = image
+        case SaveSession(session=session):
+            late.sessions[session.session_id] = (session, turn.view)
+        case StoreChunk():
+            late.stored.append(effect)
+        case CompareChunk():
+            late.compared.append(effect)
+        case _:
+            pass
+
+
+async def _write_late(connection: Connection, late: _Late, turns: Sequence[Turn]) -> None:
+    now = turns[0].now
+    if late.stored:
+        await connection.execute(WRITE["store_chunks"], *_columns(late.stored), now)
+    for device_id in sorted(late.devices):
+        await connection.execute(WRITE["save_device"], device_id, *_device_columns(late.devices[device_id]))
+    for image_id in sorted(late.images):
+        await connection.execute(WRITE["save_image"], image_id, *_image_columns(late.images[image_id]))
+    for session_id in sorted(late.sessions):
+        session, view = late.sessions[session_id]
+        await connection.execute(WRITE["save_session"], session_id, *_session_columns(session))
+        await connection.execute(WRITE["save_payload"], session.payload_id, *_payload_columns(session, view))
+    if late.compared:
+        for row in await connection.fetch(WRITE["conflicting_chunks"], *_columns(late.compared)):
+            await connection.execute(
+                WRITE["log_history"],
+                row["device_id"],
+                HistoryCategory.IMAGE,
+                HistoryEvent.CHUNK_CONFLICTED,
+                HistorySeverity.WARNING,
+                now,
+                f"{row['image_name']}: other bytes for chunk {row['chunk_index']}; the first copy stays",
+                {"chunk_index": row["chunk_index"]},
+                row["session_id"],
+            )
+
+
+def _columns(chunks: Sequence[StoreChunk | CompareChunk]) -> tuple[list[UUID], list[int], list[bytes]]:
+    return (
+        [chunk.image_id for chunk in chunks],
+        [chunk.index for chunk in chunks],
+        [chunk.data for chunk in chunks],
+    )
+
+
+def _device_columns(view: DeviceView) -> tuple[Any, ...]:
+    return (
+        view.last_seen_at,
+        view.last_wake_at,
+        view.next_wake_at,
+        view.manual_wake_override,
+        view.battery_voltage_v,
+        view.wifi_rssi_dbm,
+        view.firmware_version,
+        view.hardware_version,
+        view.dialect.name,
+        view.family,
+    )
+
+
+def _image_columns(image: ImageView) -> tuple[Any, ...]:
+    return (
+        image.status,
+        image.session_id,
+        image.last_chunk_at,
+        image.retry_count,
+        image.attempt,
+        image.failed_at,
+        image.failure,
+        image.metadata,
+    )
+
+
+def _session_columns(session: SessionView) -> tuple[Any, ...]:
+    return (
+        session.status,
+        session.hello_digest,
+        session.last_message_at,
+        session.answer,
+        session.answer_image_id,
+        session.missing_rounds,
+        session.asked_at,
+        session.backlog_asked,
+        [str(image_id) for image_id in session.images_stored],
+        session.offers_expected,
+        session.next_wake_at,
+        session.pending_count,
+        session.pending_list,
+        session.captured,
+        session.image_id,
+        session.messages,
+        session.chunks_received,
+        session.chunk_duplicates,
+        session.error_codes,
+        session.telemetry,
+        session.ended_at,
+    )
+
+
+def _payload_columns(session: SessionView, view: DeviceView) -> tuple[Any, ...]:
+    return (
+        session.protocol_state,
+        session.payload_status,
+        session.wake_type,
+        session.image_id,
+        session.ack_sent_at,
+        session.snap_sent_at,
+        session.sleep_sent_at,
+        session.telemetry,
+        view.battery_voltage_v,
+        view.wifi_rssi_dbm,
+    )
+
+
+async def _write_event(connection: Connection, turn: Turn, effect: Effect) -> None:
+    device_id = turn.view.device_id
+    match effect:
+        case DropStaged(wire_image_name=name):
+            await connection.execute(WRITE["drop_staged"], device_id, name)
+        case LogDuplicate(image=image, session=session, kind=kind):
+            await connection.execute(
+                WRITE["log_duplicate"],
+                device_id,
+                image.image_id,
+                image.image_name,
+                image.captured_at,
+                {"kind": kind, "total_chunks": image.total_chunks},
+                session.session_id,
+            )
+        case LogHistory():
+            await connection.execute(
+                WRITE["log_history"],
+                device_id,
+                effect.category,
+                effect.event_type,
+                effect.severity,
+                turn.now,
+                effect.description,
+                effect.data,
+                effect.session_id,
+            )
+        case RecordTelemetry(payload_id=payload_id, telemetry=telemetry, data=data):
+            await connection.execute(
+                WRITE["record_telemetry"],
+                payload_id,
+                device_id,
+                telemetry.captured_at or turn.now,
+                turn.now,
+                telemetry.sensors.temperature,
+                telemetry.sensors.humidity,
+                telemetry.sensors.pressure,
+                telemetry.sensors.gas_resistance,
+                telemetry.battery_voltage_v,
+                telemetry.wifi_rssi_dbm,
+                data,
+            )
+        case CommandDelivered(command=command):
+            await connection.execute(WRITE["command_published"], command.command_id, turn.now)
+        case CommandsFulfilled(image_id=image_id):
+            await connection.execute(WRITE["commands_completed"], image_id, turn.now)
+        case PayloadsComplete(image_id=image_id):
+            await connection.execute(WRITE["payloads_complete"], image_id)
+        case _:
+            pass
+
+
+async def _audit(connection: Connection, turn: Turn, reply: Reply) -> Outgoing:
+    """The reply's bytes, and its row in device_ack_log (written as sent; `ack_not_sent` takes that back)."""
+    view = turn.view
+    message = reply.message
+    channel, payload = encode_reply(message, view.mac, view.dialect)
+    topic = topic_of(view.family, view.mac, channel)
+    missing = message.chunk_indexes if isinstance(message, MissingChunks | Retry) else None
+    next_wake = message.next_wake if isinstance(message, Done | Sleep) else None
+    image = reply.image
+    ack_id = await connection.fetchval(
+        WRITE["log_ack"],
+        view.device_id,
+        view.mac,
+        getattr(message, "image_name", None),
+        image.image_id if image is not None else None,
+        reply.ack_type,
+        next_wake,
+        list(missing) if missing is not None else None,
+        topic,
+        msgspec.json.decode(payload),
+        True,
+        None,
+    )
+    return Outgoing(topic, payload, ack_id if isinstance(ack_id, UUID) else None, view.mac, reply.ack_type)
