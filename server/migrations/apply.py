@@ -1,0 +1,83 @@
+"""Migrating from a program, also from inside a running event loop: `await upgrade(dsn)`."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection
+
+from server.migrations.environment import engine_for, hold_lock
+
+_VERSION_TABLES = {"cameras": "alembic_version"}
+
+HISTORIES = tuple(_VERSION_TABLES)
+"""The histories that exist, in the order in which they are applied."""
+
+
+def _config(history: str, stdout: io.StringIO | None = None) -> Config:
+    config = Config() if stdout is None else Config(output_buffer=stdout)
+    config.set_main_option("script_location", str(Path(__file__).parent / history))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+async def _run(dsn: str, history: str, on_line: Callable[[str], None] | None, work: Callable[[Config], None]) -> None:
+    config = _config(history)
+
+    def run(connection: Connection) -> None:
+        hold_lock(connection)
+        config.attributes["connection"] = connection
+        work(config)
+
+    engine = engine_for(dsn, on_line)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(run)
+            await asyncio.sleep(0)  # lets the last notices arrive
+    finally:
+        await engine.dispose()
+
+
+async def upgrade(
+    dsn: str, revision: str = "head", on_line: Callable[[str], None] | None = None, *, history: str = "cameras"
+) -> None:
+    """Brings the database up to the revision; each revision is one transaction. Lines it says go to `on_line`.
+
+    Raises what asyncpg raises, wrapped by SQLAlchemy, when SQL fails; the revisions before it stay applied.
+    """
+    await _run(dsn, history, on_line, lambda config: command.upgrade(config, revision))
+
+
+async def downgrade(
+    dsn: str, revision: str = "base", on_line: Callable[[str], None] | None = None, *, history: str = "cameras"
+) -> None:
+    """Takes the database back to the revision; `base` leaves nothing but the empty version table."""
+    await _run(dsn, history, on_line, lambda config: command.downgrade(config, revision))
+
+
+async def current(dsn: str, *, history: str = "cameras") -> str | None:
+    """The revision the database stands at, None where it was never migrated."""
+
+    def read(connection: Connection) -> str | None:
+        options = {"version_table": _VERSION_TABLES[history]}
+        return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+    engine = engine_for(dsn, None)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(read)
+    finally:
+        await engine.dispose()
+
+
+def offline_sql(revision: str = "head", *, history: str = "cameras") -> str:
+    """The SQL that `upgrade` would run on an empty database, as one script for psql."""
+    script = io.StringIO()
+    command.upgrade(_config(history, script), revision, sql=True)
+    return script.getvalue()

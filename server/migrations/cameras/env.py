@@ -1,0 +1,5 @@
+"""Alembic's entry into the history of cameras."""
+
+from server.migrations import environment
+
+environment.run("alembic_version")

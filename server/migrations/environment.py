@@ -1,0 +1,114 @@
+"""What Alembic's env.py of each history does: connect, or print SQL, and run the revisions.
+
+The address comes from the caller's connection, `-x url=...`, or DATABASE_URL; the driver is asyncpg.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from logging.config import fileConfig
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from alembic import context
+from alembic.ddl.postgresql import PostgresqlImpl
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+_LOCK_KEY = 0x77616B65
+_VERSION_LENGTH_CHARS_MAX = 128
+
+
+class WideVersionPostgresql(PostgresqlImpl):
+    """PostgreSQL for Alembic, with room for the long names of the documented migrations (Alembic's own is 32)."""
+
+    __dialect__ = "postgresql"
+
+    def version_table_impl(
+        self, *, version_table: str, version_table_schema: str | None, version_table_pk: bool, **_: Any
+    ) -> Table:
+        """The table that holds the revision."""
+        table = Table(
+            version_table,
+            MetaData(),
+            Column("version_num", String(_VERSION_LENGTH_CHARS_MAX), nullable=False),
+            schema=version_table_schema,
+        )
+        if version_table_pk:
+            table.append_constraint(PrimaryKeyConstraint("version_num", name=f"{version_table}_pkc"))
+        return table
+
+
+def _pass_on(message: object, on_line: Callable[[str], None]) -> None:
+    line = str(getattr(message, "message", message))
+    if not line.endswith(", skipping"):  # IF EXISTS had nothing to do: no news
+        on_line(line)
+
+
+def engine_for(dsn: str, on_line: Callable[[str], None] | None) -> AsyncEngine:
+    """An engine with one connection at a time; the server's notices go to `on_line`. Unix sockets by `?host=`."""
+    address = dsn.replace("postgresql+asyncpg://", "postgresql://", 1)
+
+    async def connect() -> asyncpg.Connection[Any]:
+        connection = await asyncpg.connect(
+            address, server_settings={"application_name": "wakestorm-migrate", "client_min_messages": "notice"}
+        )
+        if on_line is not None:
+            connection.add_log_listener(lambda _, message: _pass_on(message, on_line))
+        return connection
+
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
+
+
+def hold_lock(connection: Connection) -> None:
+    """Waits until no other session migrates this database; the lock goes with the connection."""
+    connection.exec_driver_sql(f"SELECT pg_advisory_lock({_LOCK_KEY})")
+    connection.commit()
+
+
+def _address() -> str:
+    arguments = context.get_x_argument(as_dictionary=True)
+    url = arguments.get("url") or os.environ.get("DATABASE_URL")
+    if not isinstance(url, str):
+        raise SystemExit("No database: set DATABASE_URL or give -x url=postgresql://user@host/name")
+    return url
+
+
+def _run_on(connection: Connection, version_table: str) -> None:
+    context.configure(
+        connection=connection, target_metadata=None, version_table=version_table, transaction_per_migration=True
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def _run_alone(version_table: str) -> None:
+    engine = engine_for(_address(), context.config.print_stdout)
+    async with engine.connect() as connection:
+        await connection.run_sync(hold_lock)
+        await connection.run_sync(_run_on, version_table)
+        await asyncio.sleep(0)  # lets the last notices arrive
+    await engine.dispose()
+
+
+def run(version_table: str) -> None:
+    """Runs what Alembic was asked for; called by env.py of a history."""
+    config = context.config
+    if config.config_file_name is not None and Path(config.config_file_name).exists():
+        fileConfig(config.config_file_name, disable_existing_loggers=False)
+    if context.is_offline_mode():
+        context.configure(
+            dialect_name="postgresql", version_table=version_table, transaction_per_migration=True, literal_binds=True
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+        return
+    given = config.attributes.get("connection")
+    if given is not None:
+        _run_on(given, version_table)
+    else:
+        asyncio.run(_run_alone(version_table))
