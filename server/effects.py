@@ -50,6 +50,13 @@ class CreateImage:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkImage:
+    """The session carries this image: its wake payload says so (fn_wake_ingestion_handler)."""
+
+    image: ImageView
+
+
+@dataclass(frozen=True, slots=True)
 class SaveImage:
     """The image as it stands after the batch."""
 
@@ -195,6 +202,7 @@ Effect = (
     | OpenSession
     | SaveSession
     | CreateImage
+    | LinkImage
     | SaveImage
     | StoreChunk
     | CompareChunk

@@ -248,7 +248,6 @@ class Intake:
     async def _quarantine(self, connection: Connection, item: Item, refusal: RemoteProtocolError) -> None:
         await connection.execute(
             WRITE["quarantine"],
-            self._ids(),
             self._clock.now(),
             (item.topic or "").replace("\x00", "\ufffd")[: limits.TOPIC_LENGTH_CHARS_MAX],
             item.payload[: limits.QUARANTINE_PAYLOAD_BYTES_MAX],
@@ -306,7 +305,7 @@ class Intake:
 
     async def send_all(self, replies: Sequence[Outgoing]) -> None:
         """Hand replies to the broker; where it is gone, their audit rows say so."""
-        unsent: list[UUID] = []
+        unsent: list[int] = []
         for reply in replies:
             try:
                 self._send(reply)

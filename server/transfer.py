@@ -16,6 +16,7 @@ from server.effects import (
     Complete,
     CreateImage,
     DropStaged,
+    LinkImage,
     LogDuplicate,
     PayloadsComplete,
     Refuse,
@@ -86,7 +87,8 @@ def metadata(turn: Turn, message: Metadata) -> None:
     else:
         _announced_again(turn, session, image, message)
     move(session, "metadata")
-    session.image_id = image.image_id
+    turn.add(LinkImage(image))
+    session.image_id = session.image_id or image.image_id
     session.wake_type = WakeType.RETRY if session.answer == "retry" else WakeType.IMAGE_WAKE
     _adopt_staged(turn, session, image)
     _look_whether_whole(turn, session, image)

@@ -20,6 +20,7 @@ from server.effects import (
     CreateImage,
     DropStaged,
     Effect,
+    LinkImage,
     LogDuplicate,
     LogHistory,
     OpenSession,
@@ -52,7 +53,7 @@ class Outgoing:
 
     topic: str
     payload: bytes
-    ack_id: UUID | None
+    ack_id: int | None
     mac: str
     ack_type: str = ""
 
@@ -90,6 +91,7 @@ async def write(connection: Connection, turns: Sequence[Turn]) -> list[Outgoing]
 async def _write_rows_first(connection: Connection, turn: Turn) -> None:
     """Rows that others point at: device, session and payload, image."""
     view = turn.view
+    opens = any(isinstance(effect, OpenSession) for effect in turn.effects)
     for effect in turn.effects:
         match effect:
             case RegisterDevice(device_id=device_id):
@@ -99,13 +101,23 @@ async def _write_rows_first(connection: Connection, turn: Turn) -> None:
             case OpenSession(session=session):
                 common = (view.device_id, view.mac, session.wake_at)
                 await connection.execute(
-                    WRITE["open_session"], session.session_id, *common, session.next_wake_at, view.family
+                    WRITE["open_session"],
+                    session.session_id,
+                    *common,
+                    session.next_wake_at,
+                    view.family,
+                    session.payload_id,
                 )
                 await connection.execute(
                     WRITE["open_payload"], session.payload_id, *common, session.session_id, session.wake_type
                 )
+            case SaveSession(session=session) if opens and not session.is_open:
+                # one open session a device: the old one is closed before the next row comes
+                await connection.execute(WRITE["save_session"], session.session_id, *_session_columns(session))
             case CreateImage(image=image):
                 await _create_image(connection, turn, image)
+            case LinkImage(image=image):
+                await _link_image(connection, turn, image)
             case SetChunksAside(image_id=image_id, attempt=attempt, reason=reason):
                 await connection.execute(WRITE["set_chunks_aside"], image_id, attempt, reason)
             case _:
@@ -113,11 +125,10 @@ async def _write_rows_first(connection: Connection, turn: Turn) -> None:
 
 
 async def _create_image(connection: Connection, turn: Turn, image: ImageView) -> None:
-    device_id = turn.view.device_id
     await connection.execute(
         WRITE["create_image"],
         image.image_id,
-        device_id,
+        turn.view.device_id,
         image.image_name,
         image.wire_image_name,
         image.captured_at,
@@ -131,9 +142,13 @@ async def _create_image(connection: Connection, turn: Turn, image: ImageView) ->
         image.metadata,
         image.error_code,
     )
+
+
+async def _link_image(connection: Connection, turn: Turn, image: ImageView) -> None:
+    """The session's wake payload carries this image now."""
     telemetry = image.metadata | {"image_size": image.image_size_bytes, "total_chunks": image.total_chunks}
     await connection.fetch(
-        WRITE["link_image"], device_id, image.captured_at, image.image_name, telemetry, image.image_id
+        WRITE["link_image"], turn.view.device_id, image.captured_at, image.image_name, telemetry, image.image_id
     )
 
 
@@ -317,7 +332,9 @@ async def _write_event(connection: Connection, turn: Turn, effect: Effect) -> No
         case CommandsFulfilled(image_id=image_id):
             await connection.execute(WRITE["commands_completed"], image_id, turn.now)
         case PayloadsComplete(image_id=image_id):
-            await connection.execute(WRITE["payloads_complete"], image_id)
+            current = turn.view.session
+            own = current.payload_id if current is not None and current.is_open else None
+            await connection.execute(WRITE["payloads_complete"], image_id, own)
         case _:
             pass
 
@@ -342,7 +359,5 @@ async def _audit(connection: Connection, turn: Turn, reply: Reply) -> Outgoing:
         list(missing) if missing is not None else None,
         topic,
         msgspec.json.decode(payload),
-        True,
-        None,
     )
-    return Outgoing(topic, payload, ack_id if isinstance(ack_id, UUID) else None, view.mac, reply.ack_type)
+    return Outgoing(topic, payload, ack_id, view.mac, reply.ack_type)

@@ -40,7 +40,7 @@ LEFT JOIN LATERAL (
     ORDER BY w.wake_timestamp DESC, w.created_at DESC, w.session_id DESC
     LIMIT 1
 ) s ON true
-LEFT JOIN device_wake_payloads p ON p.session_id = s.session_id
+LEFT JOIN device_wake_payloads p ON p.payload_id = s.payload_id
 WHERE d.device_mac = ANY($1::text[])
 ORDER BY d.device_id;
 

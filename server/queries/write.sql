@@ -17,9 +17,9 @@ WHERE device_id = $1;
 -- name: open_session
 INSERT INTO device_wake_sessions (
     session_id, device_id, site_id, program_id, company_id, wake_timestamp, next_wake_scheduled, status,
-    last_message_at, topic_family
+    last_message_at, topic_family, payload_id
 )
-SELECT $1, $2, l.site_id, l.program_id, l.company_id, $4, $5, 'in_progress', $4, $6
+SELECT $1, $2, l.site_id, l.program_id, l.company_id, $4, $5, 'in_progress', $4, $6, $7
 FROM (SELECT 1) one
 LEFT JOIN LATERAL fn_resolve_device_lineage($3) l ON true
 ON CONFLICT (session_id) DO NOTHING;
@@ -156,19 +156,22 @@ UPDATE device_commands SET status = 'completed', completed_at = $2
 WHERE device_image_id = $1 AND status IN ('pending', 'sent', 'published', 'acknowledged');
 
 -- name: payloads_complete
+-- The payload of the open session itself ends with its final ACK.
 UPDATE device_wake_payloads p SET
     protocol_state = 'complete', payload_status = 'complete', image_status = 'complete', is_complete = true,
-    chunks_received = p.chunk_count
-FROM device_wake_sessions s
-WHERE p.device_image_id = $1 AND s.session_id = p.session_id AND s.status <> 'in_progress';
+    chunks_received = i.total_chunks, chunk_count = i.total_chunks
+FROM device_images i
+WHERE p.device_image_id = $1 AND i.image_id = $1 AND p.payload_id IS DISTINCT FROM $2::uuid;
 
 -- name: log_ack
-SELECT fn_log_device_ack($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+SELECT fn_log_device_ack(
+    p_device_id => $1, p_device_mac => $2, p_image_name => $3, p_image_id => $4, p_ack_type => $5,
+    p_next_wake_time => $6, p_missing_chunks => $7, p_mqtt_topic => $8, p_mqtt_payload => $9, p_mqtt_success => true
+);
 
 -- name: ack_not_sent
-UPDATE device_ack_log SET mqtt_success = false, mqtt_error = $2 WHERE ack_id = ANY($1::uuid[]);
+UPDATE device_ack_log SET mqtt_success = false, mqtt_error = $2 WHERE ack_id = ANY($1::bigint[]);
 
 -- name: quarantine
-INSERT INTO quarantined_messages (id, received_at, topic, payload, reason, detail, device_mac)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT (id) DO NOTHING;
+INSERT INTO quarantined_messages (received_at, topic, payload, reason, detail, device_mac)
+VALUES ($1, $2, $3, $4, $5, $6);

@@ -1,0 +1,122 @@
+"""One server, wired: pool, store, objects, intake, MQTT client, monitor; and the order in which they stop.
+
+A bench passes its own clock, ids, pool, offload and log; production takes the defaults of `cli`. `stop` finishes the
+batch at hand and lets everything go; `abandon` is a crash: nothing is finished, nothing is said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from server.clock import Clock
+from server.completion import Completion
+from server.config import Settings, mqtt_settings
+from server.ids import IdSource
+from server.intake import Intake
+from server.log import Log
+from server.metrics import Metrics
+from server.monitor import Monitor
+from server.mqtt import MqttClient
+from server.objects import ObjectStore
+from server.offload import Offload
+from server.store import Pool, Store
+from server.wire.topics import uplink_filters
+from server.writing import Outgoing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What an app takes from outside."""
+
+    clock: Clock
+    ids: IdSource
+    pool: Pool
+    offload: Offload
+    log: Log
+
+
+class App:
+    """A reference server. `failure` holds the bug that ended it, if one did."""
+
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self.settings = settings
+        self.parts = parts
+        self.metrics = Metrics()
+        self.store = Store(parts.pool)
+        objects = ObjectStore(settings.objects_url, parts.offload)
+        self.intake = Intake(
+            store=self.store,
+            completion=Completion(self.store, objects, parts.offload),
+            clock=parts.clock,
+            ids=parts.ids,
+            send=self._send,
+            abort=self._abort,
+            log=parts.log,
+            metrics=self.metrics,
+        )
+        prefix = f"$share/{settings.shared_group}/" if settings.shared_group else ""
+        self.mqtt = MqttClient(
+            mqtt_settings(settings),
+            [(prefix + topic_filter, 1) for topic_filter in uplink_filters()],
+            self.intake.deliver,
+            on_state=self._broker_state,
+        )
+        self.monitor = Monitor(
+            store=self.store,
+            intake=self.intake,
+            clock=parts.clock,
+            log=parts.log,
+            every=timedelta(seconds=settings.monitor_every_s),
+        )
+        self.failure: BaseException | None = None
+        self.failed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _send(self, reply: Outgoing) -> None:
+        self.mqtt.publish(reply.topic, reply.payload)
+
+    def _abort(self, reason: str) -> None:
+        self.mqtt.abort(reason)
+
+    def _broker_state(self, state: str) -> None:
+        self.metrics.connected.set(1 if state == "ready" else 0)
+        self.parts.log("warning" if state.startswith(("refused", "lost")) else "info", f"[MQTT] {state}", device=None)
+
+    async def start(self) -> None:
+        """Start every task; returns at once. `mqtt.wait_ready()` tells when messages are taken."""
+        for work in (self.intake.run(), self.intake.watchlist.run(), self.monitor.run()):
+            self._tasks.append(asyncio.create_task(self._guarded(work)))
+        await self.mqtt.start()
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self.failure = error
+            self.failed.set()
+            self.parts.log("critical", f"[App] {type(error).__name__}: {error}", device=None)
+            raise
+
+    async def stop(self) -> None:
+        """Stop taking messages, finish the batch at hand, let go (SIGTERM)."""
+        if self.failure is None:
+            await self.intake.wait_idle()
+        await self.mqtt.stop()
+        await self.abandon()
+
+    async def abandon(self) -> None:
+        """Drop every task where it stands."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(BaseException):
+                await task
+        self._tasks.clear()
+        self.parts.offload.close()
