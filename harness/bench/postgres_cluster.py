@@ -83,13 +83,13 @@ class Cluster:
             )
         options = dict(parse_qsl(parts.query))
         try:
-            port = int(options.pop("port", None) or parts.port or 5432)
+            port = int(options.pop("port", "") or parts.port or 5432)
         except ValueError as error:
             raise BenchUnavailable(f"DATABASE_URL: the port is not a number: {error}") from None
         password = unquote(parts.password) if parts.password else options.get("password")
         options.pop("password", None)
         return cls(
-            host=options.pop("host", None) or unquote(parts.hostname or "localhost"),
+            host=options.pop("host", "") or unquote(parts.hostname or "localhost"),
             port=port,
             superuser=unquote(parts.username or options.pop("user", "postgres")),
             superuser_password=password,
