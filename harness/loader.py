@@ -7,6 +7,7 @@ rules of `scenario_rules`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +16,10 @@ from pydantic import ValidationError
 from harness.errors import Mistake, ScenarioError, UsageError
 from harness.matrix import PathMistake, cases_of, name_mistakes, substituted
 from harness.scenario import Case, LoadedScenario, Scenario
-from harness.scenario_mistakes import mistakes_of
+from harness.scenario_mistakes import mistakes_of, without_spoiled
 from harness.scenario_rules import Vocabulary, rule_mistakes
 from harness.yaml_reader import TEXT_SIZE_BYTES_MAX, read_yaml
+from simulator.profile import BASES, MISBEHAVIOURS
 
 SUFFIXES: Final = (".yaml", ".yml")
 
@@ -105,33 +107,53 @@ def line_of(lines: dict[str, int], path: str) -> int:
 
 
 def known_words() -> Vocabulary:
-    """Profiles, checks, tables and functions as this installation has them."""
-    return Vocabulary()
+    """Profiles, misbehaviours and tables as this installation has them."""
+    return Vocabulary(profiles=tuple(BASES), misbehaviours=tuple(MISBEHAVIOURS))
 
 
 def _cases(tree: dict[str, Any], words: Vocabulary) -> tuple[list[Case], list[PathMistake]]:
+    """The valid cases, and every mistake once; one that only some cases have names the first of these."""
     combinations, mistakes = cases_of(tree.get("matrix"))
-    names = list(combinations[0][1])
     if not mistakes:
-        mistakes = name_mistakes(tree, names)
-    found = {(mistake.path, mistake.reason): mistake for mistake in mistakes}
+        mistakes = name_mistakes(tree, list(combinations[0][1]))
     cases: list[Case] = []
+    found: dict[tuple[str, str], list[tuple[str, PathMistake]]] = {}
     for case_id, values in combinations:
         text = {key: value if key == "matrix" else substituted(value, values) for key, value in tree.items()}
-        try:
-            model = Scenario.model_validate(text)
-        except ValidationError as error:
-            wrong = mistakes_of(error, text)
-        else:
-            wrong = rule_mistakes(model, words)
+        model, wrong = _checked(text, words)
+        if model is not None:
             cases.append(Case(case_id, values, model))
         for mistake in wrong:
-            hint = (
-                mistake.hint
-                if not case_id
-                else f"{mistake.hint}; in case {case_id}"
-                if mistake.hint
-                else f"in case {case_id}"
-            )
-            found.setdefault((mistake.path, mistake.reason), PathMistake(mistake.path, mistake.reason, hint))
-    return cases, list(found.values())
+            found.setdefault((mistake.path, mistake.reason), []).append((case_id, mistake))
+    for sightings in found.values():
+        case_id, mistake = sightings[0]
+        everywhere = len(sightings) == len(combinations)
+        mistakes.append(mistake if everywhere else replace(mistake, hint=_joined(mistake.hint, f"in case {case_id}")))
+    return cases, mistakes
+
+
+def _checked(text: dict[str, Any], words: Vocabulary) -> tuple[Scenario | None, list[PathMistake]]:
+    try:
+        model = Scenario.model_validate(text)
+    except ValidationError as error:
+        wrong = mistakes_of(error)
+        return None, wrong + _further_mistakes(text, [mistake.path for mistake in wrong], words)
+    wrong = rule_mistakes(model, words)
+    return (None, wrong) if wrong else (model, [])
+
+
+def _further_mistakes(text: dict[str, Any], spoiled: list[str], words: Vocabulary) -> list[PathMistake]:
+    """What the rules say about the parts that the models do accept, so that one run shows everything."""
+    try:
+        model = Scenario.model_validate(without_spoiled(text, spoiled))
+    except ValidationError:
+        return []
+    return [
+        mistake
+        for mistake in rule_mistakes(model, words)
+        if not any(mistake.path == path or mistake.path.startswith((path + ".", path + "[")) for path in spoiled)
+    ]
+
+
+def _joined(hint: str | None, more: str) -> str:
+    return f"{hint}; {more}" if hint else more

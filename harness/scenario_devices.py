@@ -88,6 +88,25 @@ class Traits(StrictModel):
         None, alias="ack_linger", description="How long it stays awake after a final ack, for further messages."
     )
     chunk_spacing_ms: Duration | None = Field(None, alias="chunk_spacing", description="Pause between two chunks.")
+    publish_wait_ms: Duration | None = Field(
+        None, alias="publish_wait", description="How long it waits for the broker to take a message."
+    )
+    wifi_tries: Annotated[int, Field(ge=1, le=20)] | None = Field(
+        None, description="How often it tries to join the Wi-Fi before it works offline."
+    )
+    wifi_try_ms: Duration | None = Field(None, alias="wifi_try", description="How long one of these tries takes.")
+    reconnects_per_wake: Annotated[int, Field(ge=0, le=100)] | None = Field(
+        None, description="How often it connects again in a wake after its connection broke."
+    )
+    resend_max_per_chunk: Annotated[int, Field(ge=0, le=100)] | None = Field(
+        None, description="How often it sends a missing chunk again in one wake."
+    )
+    card_capacity_bytes: Size | None = Field(
+        None, alias="card_capacity", description="Size of its SD card; a full card keeps no new photo."
+    )
+    counter_restarts_after_wakes: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="After so many wakes its image counter starts at 1 again."
+    )
     resume_from: Literal["last_chunk", "start"] | None = Field(
         None, description="Where it goes on when told to resume: after the last chunk it sent, or from the start."
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -19,6 +20,8 @@ _TAGGED: Final[dict[str, type[BaseModel]]] = {
     **{f"<{kind}>": model for kind, model in STEP_MODELS.items()},
     "<table>": RowsExpectation,
 }
+_NOTHING: Final = {"advance": "0s"}
+_PART: Final = re.compile(r"steps\[\d+\]|devices\.[^.\[]+|[^.\[]+")
 _WANTED: Final = {
     "int_type": "a whole number is needed",
     "float_type": "a number is needed",
@@ -30,16 +33,41 @@ _WANTED: Final = {
 }
 
 
-def mistakes_of(error: ValidationError, tree: dict[str, Any]) -> list[PathMistake]:
+def mistakes_of(error: ValidationError) -> list[PathMistake]:
     """One mistake for every place where the tree is not a scenario."""
     found: dict[tuple[str, str], PathMistake] = {}
     for details in error.errors(include_url=False):
-        mistake = _mistake(details, tree)
+        mistake = _mistake(details)
         found.setdefault((mistake.path, mistake.reason), mistake)
     return list(found.values())
 
 
-def _mistake(details: ErrorDetails, tree: dict[str, Any]) -> PathMistake:
+def without_spoiled(tree: dict[str, Any], paths: Sequence[str]) -> dict[str, Any]:
+    """A copy in which every step, group or field with a mistake is replaced by one without meaning.
+
+    Places keep their index, so what is found in the copy has the path of the original.
+    """
+    copy: dict[str, Any] = {"version": 1, "name": "spoiled", "steps": [_NOTHING], **tree}
+    spoiled = {match[0] for path in paths if (match := _PART.match(path))}
+    for key in ("devices", "steps"):
+        if key in spoiled:
+            copy[key] = {} if key == "devices" else [_NOTHING]
+    if isinstance(copy["steps"], list):
+        copy["steps"] = [_NOTHING if f"steps[{index}]" in spoiled else step for index, step in enumerate(copy["steps"])]
+    devices = copy.get("devices")
+    if isinstance(devices, dict):
+        copy["devices"] = {
+            name: {"count": 10_000} if f"devices.{name}" in spoiled else group for name, group in devices.items()
+        }
+    for name in spoiled - {"steps", "devices", "version", "name"}:
+        if "." not in name and "[" not in name:
+            copy.pop(name, None)
+    if "version" in spoiled or "name" in spoiled:
+        copy |= {"version": 1, "name": "spoiled"}
+    return copy
+
+
+def _mistake(details: ErrorDetails) -> PathMistake:
     path, model = _place(details["loc"])
     kind, value = details["type"], details["input"]
     context: Mapping[str, Any] = details.get("ctx") or {}

@@ -13,7 +13,6 @@ from harness.scenario_expect import Expectation, RowsExpectation
 from harness.scenario_faults import Fault
 from harness.scenario_steps import (
     AdvanceStep,
-    CallStep,
     ExpectStep,
     GivenStep,
     HttpStep,
@@ -24,7 +23,7 @@ from harness.scenario_steps import (
     WakeStep,
 )
 from harness.scenario_types import Row
-from harness.tables import FUNCTIONS, TABLES
+from harness.tables import TABLES
 from harness.units import LanguageError, format_duration
 
 
@@ -33,9 +32,9 @@ class Vocabulary:
     """The names that exist outside the language; None leaves a kind of name unchecked."""
 
     profiles: Sequence[str] | None = None
+    misbehaviours: Sequence[str] | None = None
     checks: Sequence[str] | None = None
     tables: Sequence[str] | None = TABLES
-    functions: Sequence[str] | None = FUNCTIONS
 
 
 def rule_mistakes(scenario: Scenario, words: Vocabulary) -> list[PathMistake]:
@@ -48,20 +47,21 @@ def _header(scenario: Scenario, words: Vocabulary) -> Iterator[PathMistake]:
     for name, group in scenario.devices.items():
         if name == "all":
             yield PathMistake("devices.all", "a group can not be called all", "all names every device")
-        if words.profiles is not None:
-            yield from _known(group.profile, words.profiles, "profile", f"devices.{name}.profile")
+        base, *misbehaviours = group.profile.split("+")
+        yield from _known(base, words.profiles, "profile", f"devices.{name}.profile")
+        for word in misbehaviours:
+            yield from _known(word, words.misbehaviours, "misbehaviour", f"devices.{name}.profile")
         for mac in group.mac or ():
             if mac in macs:
                 yield PathMistake(
                     f"devices.{name}.mac", f"MAC {mac} stands in two groups", "a MAC belongs to one device"
                 )
             macs.add(mac)
-    if words.checks is not None:
-        for index, check in enumerate(scenario.checks):
-            yield from _known(check, ["all", *words.checks], "check", f"checks[{index}]")
-        for index, waiver in enumerate(scenario.waive):
-            yield from _known(waiver.check, words.checks, "check", f"waive[{index}].check")
+    for index, check in enumerate(scenario.checks):
+        if check != "all":
+            yield from _known(check, words.checks, "check", f"checks[{index}]")
     for index, waiver in enumerate(scenario.waive):
+        yield from _known(waiver.check, words.checks, "check", f"waive[{index}].check")
         yield from _who(scenario, waiver.who, f"waive[{index}].who")
 
 
@@ -93,8 +93,6 @@ def _steps(scenario: Scenario, words: Vocabulary) -> Iterator[PathMistake]:
                 yield from _which(scenario, step.http.which, f"{path}.http.which")
             case PowerStep():
                 yield from _who(scenario, step.power.who, f"{path}.power.who")
-            case CallStep() if words.functions:
-                yield from _known(step.call.function, words.functions, "function", f"{path}.call.function")
             case _:
                 pass
     if advanced_ms > scenario.time_limit_ms:

@@ -1,4 +1,4 @@
-"""The names that a scenario may use in the database: tables of seeds 000 to 002, and their functions."""
+"""The names that a scenario may use in the database; a test holds them equal to what the migrations create."""
 
 from typing import Final
 
@@ -9,11 +9,18 @@ TABLES: Final = (
     "device_commands",
     "device_history",
     "device_image_chunks",
+    "device_image_chunks_aside",
+    "device_image_chunks_staged",
     "device_images",
     "device_images_duplicates_backup",
+    "device_sessions_backup",
+    "device_site_assignments",
     "device_wake_payloads",
     "device_wake_sessions",
     "devices",
     "duplicate_images_log",
+    "programs",
+    "quarantined_messages",
+    "sites",
 )
-FUNCTIONS: Final = ()
+"""Every table of the cameras' schema."""
