@@ -1,0 +1,293 @@
+"""A link on the project's own codec and asyncio transports: fast, and runs on a virtual loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from typing import Final, cast
+
+from server.wire.mqtt_codec import (
+    CONNACK_REASONS,
+    SUBACK_FAILURE,
+    Connack,
+    Connect,
+    Decoder,
+    Disconnect,
+    MalformedPacket,
+    Packet,
+    Pingreq,
+    Pingresp,
+    Puback,
+    Publish,
+    Suback,
+    Subscribe,
+    encode,
+)
+from simulator.link import LinkError, LinkSettings, OnLost, OnMessage
+
+_SUBSCRIBE_PACKET_ID: Final = 65_535
+_LINGER_NONE: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER with 0 s: closing sends RST instead of FIN."""
+
+
+class RawLink:
+    """See `Link`. Publishes may overlap; each waits for its own PUBACK."""
+
+    def __init__(self, settings: LinkSettings, on_message: OnMessage, on_lost: OnLost) -> None:
+        self._settings = settings
+        self._on_message = on_message
+        self._on_lost = on_lost
+        self._wire: _Wire | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection that the broker has accepted."""
+        return self._wire is not None and self._wire.is_accepted
+
+    async def connect(self) -> None:
+        """CONNECT and SUBSCRIBE; returns after the SUBACK. Raises LinkError."""
+        if self._wire is not None:
+            raise LinkError("already connected")
+        settings = self._settings
+        loop = asyncio.get_running_loop()
+        wire = self._wire = _Wire(self, settings)
+        try:
+            async with asyncio.timeout(settings.ack_timeout_s):
+                await loop.create_connection(lambda: wire, settings.host, settings.port, ssl=settings.tls)
+                await wire.ready
+        except TimeoutError as error:
+            self._end("timeout")
+            raise LinkError(f"no answer from the broker within {settings.ack_timeout_s:g} s") from error
+        except OSError as error:
+            self._end("no connection")
+            raise LinkError(str(error)) from error
+        except BaseException:
+            self._end("connect failed")
+            raise
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int = 1) -> None:
+        """Send a message; with QoS 1 returns after the PUBACK. Raises LinkError when that can't be known."""
+        wire = self._wire
+        if wire is None or not wire.is_accepted:
+            raise LinkError("not connected")
+        if qos == 0:
+            wire.send(Publish(topic=topic, payload=payload))
+            return
+        packet_id, acked = wire.expect_puback()
+        try:
+            wire.send(Publish(topic=topic, payload=payload, qos=qos, packet_id=packet_id))
+            async with asyncio.timeout(self._settings.ack_timeout_s):
+                await acked
+        except TimeoutError as error:
+            raise LinkError(f"no PUBACK within {self._settings.ack_timeout_s:g} s") from error
+        finally:
+            wire.forget(packet_id)
+
+    def send_packet(self, data: bytes) -> None:
+        """Write any bytes at all, for what a proper client would not send. Raises LinkError when not connected."""
+        if self._wire is None or not self._wire.write(data):
+            raise LinkError("not connected")
+
+    async def disconnect(self) -> None:
+        """Leave cleanly: DISCONNECT. Does nothing when not connected."""
+        wire, self._wire = self._wire, None
+        if wire is None:
+            return
+        wire.send(Disconnect())
+        wire.close("disconnected")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.ack_timeout_s):
+                await wire.gone.wait()
+                return
+        wire.abort("did not close")
+
+    def cut(self) -> None:
+        """Drop the connection with RST: nothing more is sent, publishes under way raise LinkError."""
+        self._end("cut")
+
+    def received(self, wire: _Wire, topic: str, payload: bytes) -> None:
+        """A message of the present connection."""
+        if wire is self._wire:
+            self._on_message(topic, payload)
+
+    def lost(self, wire: _Wire, reason: str) -> None:
+        """The connection ended; told on only if it was not the owner who ended it."""
+        if wire is self._wire:
+            was_accepted = wire.was_ready
+            self._wire = None
+            if was_accepted:
+                self._on_lost(reason)
+
+    def _end(self, reason: str) -> None:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.abort(reason)
+
+
+class _Wire(asyncio.Protocol):
+    """One connection. `ready` is done after the SUBACK, `gone` when the transport is closed."""
+
+    def __init__(self, link: RawLink, settings: LinkSettings) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.ready: asyncio.Future[None] = self._loop.create_future()
+        self.gone = asyncio.Event()
+        self.is_accepted = False
+        self._link = link
+        self._settings = settings
+        self._decoder = Decoder()
+        self._transport: asyncio.Transport | None = None
+        self._acks: dict[int, asyncio.Future[None]] = {}
+        self._last_id = 0
+        self._ping_timer: asyncio.TimerHandle | None = None
+        self._has_heard = True
+        self._ended = ""
+
+    @property
+    def was_ready(self) -> bool:
+        """Whether `connect` has returned for this connection."""
+        return self.ready.done() and self.ready.exception() is None
+
+    def send(self, packet: Packet) -> None:
+        self.write(encode(packet))
+
+    def write(self, data: bytes) -> bool:
+        """Whether there was a connection to write to."""
+        if self._transport is None or self._ended:
+            return False
+        self._transport.write(data)
+        return True
+
+    def expect_puback(self) -> tuple[int, asyncio.Future[None]]:
+        """A free packet id and the future of its PUBACK."""
+        for _ in range(_SUBSCRIBE_PACKET_ID - 1):
+            self._last_id = self._last_id % (_SUBSCRIBE_PACKET_ID - 1) + 1
+            if self._last_id not in self._acks:
+                acked = self._acks[self._last_id] = self._loop.create_future()
+                return self._last_id, acked
+        raise LinkError("every packet id is in flight")
+
+    def forget(self, packet_id: int) -> None:
+        """The id is free again; a PUBACK that still comes is ignored."""
+        self._acks.pop(packet_id, None)
+
+    def close(self, reason: str) -> None:
+        """Let what was written leave, then end."""
+        self._end(reason)
+        if self._transport is not None:
+            self._transport.close()
+        else:
+            self.gone.set()
+
+    def abort(self, reason: str) -> None:
+        """End with RST."""
+        self._end(reason)
+        if self._transport is not None:
+            wire_socket = self._transport.get_extra_info("socket")
+            if wire_socket is not None and wire_socket.fileno() >= 0:
+                with contextlib.suppress(OSError):
+                    wire_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NONE)
+            self._transport.abort()
+
+    # -- called by the transport -----------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        if self._ended:
+            self._transport.abort()
+            return
+        settings = self._settings
+        self.send(
+            Connect(
+                client_id=settings.client_id,
+                clean_session=settings.clean_session,
+                keep_alive_s=settings.keep_alive_s,
+                username=settings.username,
+                password=None if settings.password is None else settings.password.encode(),
+            )
+        )
+
+    def data_received(self, data: bytes) -> None:
+        self._has_heard = True
+        problem = ""
+        packets: list[Packet] | tuple[Packet, ...]
+        try:
+            packets = self._decoder.feed(data)
+        except MalformedPacket as error:
+            packets, problem = error.before, str(error)
+        for packet in packets:
+            if self._ended:
+                return
+            self._receive(packet)
+        if problem:
+            self._fail(f"the broker sent no MQTT ({problem})")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(str(exc) if exc else "closed by the broker")
+        self.gone.set()
+        self._link.lost(self, self._ended)
+
+    # -- packets ---------------------------------------------------------------------------------
+
+    def _receive(self, packet: Packet) -> None:
+        match packet:
+            case Publish(qos=qos) if self.is_accepted and qos < 2:
+                self._link.received(self, packet.topic, packet.payload)
+                if packet.packet_id is not None:
+                    self.send(Puback(packet.packet_id))
+            case Puback(packet_id) if self.is_accepted:
+                acked = self._acks.pop(packet_id, None)
+                if acked is not None and not acked.done():
+                    acked.set_result(None)
+            case Connack(return_code=0) if not self.is_accepted:
+                self.is_accepted = True
+                self._start_pinging()
+                if self._settings.filters:
+                    self.send(Subscribe(packet_id=_SUBSCRIBE_PACKET_ID, filters=self._settings.filters))
+                elif not self.ready.done():
+                    self.ready.set_result(None)
+            case Connack(return_code=code) if not self.is_accepted:
+                self._fail(f"refused CONNECT: {CONNACK_REASONS[code]}")
+            case Suback(return_codes=codes):
+                if SUBACK_FAILURE in codes:
+                    self._fail("refused SUBSCRIBE")
+                elif not self.ready.done():
+                    self.ready.set_result(None)
+            case Pingresp():
+                pass
+            case _:
+                self._fail(f"the broker sent a {type(packet).__name__.upper()} out of place")
+
+    def _start_pinging(self) -> None:
+        if self._settings.keep_alive_s:
+            self._ping_timer = self._loop.call_later(self._settings.keep_alive_s / 2, self._ping)
+
+    def _ping(self) -> None:
+        if not self._has_heard:
+            self._fail("no answer to PINGREQ")
+            return
+        self._has_heard = False
+        self.send(Pingreq())
+        self._start_pinging()
+
+    def _fail(self, reason: str) -> None:
+        self._end(reason)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _end(self, reason: str) -> None:
+        if self._ended:
+            return
+        self._ended = reason or "ended"
+        self.is_accepted = False
+        if self._ping_timer is not None:
+            self._ping_timer.cancel()
+        if not self.ready.done():
+            self.ready.set_exception(ConnectionError(self._ended))
+            self.ready.exception()
+        for acked in self._acks.values():
+            if not acked.done():
+                acked.set_exception(LinkError(self._ended))
+                acked.exception()
+        self._acks.clear()
