@@ -187,7 +187,7 @@ class Device:
             return self._try_failed(now_ms)
         if self.state not in ONLINE:
             return []
-        if self._wake.reconnects < self.profile.reconnects_per_wake:
+        if self._hears(Event.LINK_AGAIN) and self._wake.reconnects < self.profile.reconnects_per_wake:
             self._wake.reconnects += 1
             self._sender = self._new_sender(self._sender.last_number)
             self._wake.tries = 0
@@ -349,7 +349,7 @@ class Device:
                 return self._sleep(Event.WAIT_OVER, now_ms)
 
     def _fail(self, why: str, now_ms: int) -> list[Effect]:
-        hangs = self.profile.hangs_after_error and self.state is not State.LINGERING
+        hangs = self.profile.hangs_after_error and self._hears(Event.HANGS)
         return [Log("warning", why), *(self._hang(now_ms) if hangs else self._sleep(Event.WAIT_OVER, now_ms))]
 
     def _hang(self, now_ms: int) -> list[Effect]:

@@ -43,13 +43,12 @@ class Event(Enum):
 
 
 _AWAKE: Final = {Event.POWER_LOST: State.OFF, Event.RESET: State.OFF}
-_ONLINE: Final = _AWAKE | {
+_LISTENING: Final = _AWAKE | {
     Event.WORK_GIVEN: State.SENDING,
     Event.TOLD_TO_SLEEP: State.SLEEPING,
     Event.WAIT_OVER: State.SLEEPING,
-    Event.LINK_AGAIN: State.JOINING,
-    Event.HANGS: State.HUNG,
 }
+_WANTING: Final = _LISTENING | {Event.LINK_AGAIN: State.JOINING, Event.HANGS: State.HUNG}
 
 TRANSITIONS: Final[dict[State, dict[Event, State]]] = {
     State.OFF: {Event.WOKEN: State.CONNECTING},
@@ -68,10 +67,10 @@ TRANSITIONS: Final[dict[State, dict[Event, State]]] = {
         Event.GAVE_UP: State.SLEEPING,
         Event.HANGS: State.HUNG,
     },
-    State.AWAITING_ANSWER: _ONLINE,
-    State.SENDING: _ONLINE | {Event.ALL_SENT: State.AWAITING_ACK, Event.ACKED: State.LINGERING},
-    State.AWAITING_ACK: _ONLINE | {Event.ACKED: State.LINGERING},
-    State.LINGERING: _ONLINE | {Event.ACKED: State.LINGERING},
+    State.AWAITING_ANSWER: _WANTING,
+    State.SENDING: _WANTING | {Event.ALL_SENT: State.AWAITING_ACK, Event.ACKED: State.LINGERING},
+    State.AWAITING_ACK: _WANTING | {Event.ACKED: State.LINGERING},
+    State.LINGERING: _LISTENING | {Event.ACKED: State.LINGERING},
     State.HUNG: _AWAKE,
 }
 
