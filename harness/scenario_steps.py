@@ -6,7 +6,7 @@ import base64
 import binascii
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from harness.scenario_expect import Expectation, HttpRequest, check_topic
 from harness.scenario_faults import Fault
@@ -23,7 +23,7 @@ from harness.scenario_types import (
     Topic,
     WhoField,
 )
-from harness.units import LanguageError, parse_duration_ms
+from harness.units import DURATION_PATTERN, LanguageError, parse_duration_ms
 
 HOOK_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"
 
@@ -43,21 +43,31 @@ class WakeStep(Step):
     wifi: Literal["up", "down"] = Field("up", description="down: they find no Wi-Fi and keep their photo on the card.")
 
 
+def _advance(value: object) -> object:
+    return value if value == "next_wake" else parse_duration_ms(value)
+
+
+Advance = Annotated[
+    int | Literal["next_wake"],
+    BeforeValidator(_advance),
+    WithJsonSchema(
+        {
+            "title": "duration or `next_wake`",
+            "anyOf": [{"const": "next_wake"}, {"type": "string", "pattern": DURATION_PATTERN}],
+        }
+    ),
+]
+
+
 class AdvanceStep(Step):
     """Lets scenario time pass. Devices whose timers run out wake by themselves."""
 
-    advance_ms: int | Literal["next_wake"] = Field(
+    advance_ms: Advance = Field(
         alias="advance",
         description="How long, or `next_wake`: until every sleeping device has come to its next wake, and is awake.",
-        json_schema_extra={"type": "string"},
     )
     of: WhoField | None = Field(None, description="next_wake of these devices only.")
     faults: list[Fault] = Field(default_factory=list, description="What goes wrong in wakes that begin in this step.")
-
-    @field_validator("advance_ms", mode="before")
-    @classmethod
-    def _duration_or_word(cls, value: object) -> object:
-        return value if value == "next_wake" else parse_duration_ms(value)
 
     @model_validator(mode="after")
     def _of_needs_next_wake(self) -> AdvanceStep:

@@ -64,21 +64,23 @@ class Shorthand:
 Duration = Annotated[
     int,
     BeforeValidator(parse_duration_ms),
-    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["500ms", "30s", "3h", "1d"]}),
+    WithJsonSchema(
+        {"title": "duration", "type": "string", "pattern": DURATION_PATTERN, "examples": ["500ms", "30s", "3h", "1d"]}
+    ),
 ]
 """Milliseconds."""
 
 Size = Annotated[
     int,
     BeforeValidator(parse_size_bytes),
-    WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN, "examples": ["800B", "10kB", "10KiB"]}),
+    WithJsonSchema({"title": "size", "type": "string", "pattern": SIZE_PATTERN, "examples": ["800B", "10kB", "10KiB"]}),
 ]
 """Bytes."""
 
 Instant = Annotated[
     datetime,
     BeforeValidator(parse_instant),
-    WithJsonSchema({"type": "string", "examples": ["2026-01-05T00:00:00Z"]}),
+    WithJsonSchema({"title": "instant", "type": "string", "examples": ["2026-01-05T00:00:00Z"]}),
 ]
 """Aware, UTC."""
 
@@ -91,14 +93,21 @@ _WHO_SCHEMA: Final[JsonSchemaValue] = {
 WhoField = Annotated[
     tuple[WhoTerm, ...],
     BeforeValidator(parse_who, json_schema_input_type=Any),
-    WithJsonSchema({"anyOf": [_WHO_SCHEMA, {"type": "array", "items": _WHO_SCHEMA, "minItems": 1}]}),
+    WithJsonSchema({"title": "who", "anyOf": [_WHO_SCHEMA, {"type": "array", "items": _WHO_SCHEMA, "minItems": 1}]}),
 ]
 """Devices, not yet resolved."""
 
 AddressField = Annotated[
     FaultAddress,
     BeforeValidator(parse_address),
-    WithJsonSchema({"type": "string", "pattern": ADDRESS_PATTERN, "examples": ["chunk[5].sent", "ack_ok.received"]}),
+    WithJsonSchema(
+        {
+            "title": "protocol step",
+            "type": "string",
+            "pattern": ADDRESS_PATTERN,
+            "examples": ["chunk[5].sent", "ack_ok.received"],
+        }
+    ),
 ]
 """One step of the protocol."""
 
@@ -129,7 +138,9 @@ def _window(value: object) -> object:
 Window = Annotated[
     int | Literal["scenario"],
     BeforeValidator(_window),
-    WithJsonSchema({"anyOf": [{"const": True}, {"type": "string", "pattern": DURATION_PATTERN}]}),
+    WithJsonSchema(
+        {"title": "true or duration", "anyOf": [{"const": True}, {"type": "string", "pattern": DURATION_PATTERN}]}
+    ),
 ]
 """How long something is watched: the whole scenario (written `true`), or so many milliseconds from here on."""
 
