@@ -12,8 +12,17 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from harness.events import Event, ScenarioEnded, ScenarioResult, ScenarioStarted, StepStarted, SuiteEnded, SuiteStarted
-from harness.report.words import counted_verdicts, duration_text, failure_lines, ledger_text
+from harness.events import (
+    Event,
+    ScenarioEnded,
+    ScenarioResult,
+    ScenarioStarted,
+    StepStarted,
+    SuiteEnded,
+    SuiteStarted,
+    reproduce_command,
+)
+from harness.report.words import counted_verdicts, duration_text, failure_lines, ledger_text, printable
 from harness.verdict import Verdict
 
 STYLES: Final = {
@@ -22,8 +31,6 @@ STYLES: Final = {
     Verdict.INCONCLUSIVE: "yellow",
     Verdict.ERROR: "bold magenta",
 }
-PLAIN_WIDTH_CHARS: Final = 10_000
-"""Width when the output is no terminal: lines are never broken there."""
 FAILURES_SHOWN_MAX: Final = 20
 
 
@@ -42,9 +49,8 @@ class TerminalReporter:
         self._console = Console(
             file=stream,
             force_terminal=tty,
-            no_color=not color,
             color_system="auto" if color and tty else None,
-            width=width or (None if tty else PLAIN_WIDTH_CHARS),
+            width=width,
             highlight=False,
             markup=False,
             emoji=False,
@@ -86,7 +92,9 @@ class TerminalReporter:
         plural = "scenario" if self._planned == 1 else "scenarios"
         self._print(f"{self._planned} {plural}, {event.bench} bench, {event.workers} at a time")
         if self._tty:
-            self._live = Live(self._display(), console=self._console, refresh_per_second=8, transient=True)
+            self._live = Live(
+                self._display(), console=self._console, refresh_per_second=8, transient=True, redirect_stdout=False
+            )
             self._live.start()
 
     def _step(self, event: StepStarted) -> None:
@@ -106,10 +114,8 @@ class TerminalReporter:
     def _scenario_line(self, result: ScenarioResult) -> None:
         if self._tty and result.verdict is Verdict.PASS:
             return
-        line = Text(f"{result.verdict.value:<13}", style=STYLES[result.verdict])
         took = f"({duration_text(result.wall_s * 1_000)}, {duration_text(result.virtual_ms)} of scenario time)"
-        line.append(f"{result.id}  {took}", style="default")
-        self._console.print(line, soft_wrap=True)
+        self._print_verdict(f"{result.verdict.value:<13}", result.verdict, f"{result.id}  {took}")
 
     def _end(self, event: SuiteEnded) -> None:
         self.close()
@@ -131,18 +137,20 @@ class TerminalReporter:
             summary.append(f"{not_run} planned but not run")
         for line in summary:
             self._print(line)
-        verdict = Text(event.verdict.value, style=STYLES[event.verdict])
-        verdict.append(f"  {counted_verdicts(self._results)}", style="default")
-        self._console.print(verdict, soft_wrap=True)
+        self._print_verdict(event.verdict.value, event.verdict, f"  {counted_verdicts(self._results)}")
 
     def _failures(self, result: ScenarioResult) -> None:
         self._print("")
-        head = Text(f"{result.verdict.value} ", style=STYLES[result.verdict])
-        head.append(f"{result.name} [{result.case}]" if result.case else result.name, style="bold")
-        self._console.print(head, soft_wrap=True)
+        name = f"{result.name} [{result.case}]" if result.case else result.name
+        self._print_verdict(f"{result.verdict.value} ", result.verdict, name)
         for failure in result.failures:
             for line in failure_lines(result, failure):
                 self._print(f"  {line}")
+        if not result.failures:
+            self._print(f"  Reproduce: {reproduce_command(result.id, result.seed, result.bench)}")
+
+    def _print_verdict(self, text: str, verdict: Verdict, rest: str) -> None:
+        self._console.print(Text.assemble((text, STYLES[verdict]), printable(rest)), soft_wrap=True)
 
     def _print(self, line: str) -> None:
         self._console.print(Text(line), soft_wrap=True)

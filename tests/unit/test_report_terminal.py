@@ -30,6 +30,7 @@ def test_plain_output_has_a_line_for_each_scenario_and_no_escapes() -> None:
     assert lines[1] == f"PASS         {PASSED.id}  (250 ms, 3 h of scenario time)"
     assert lines[2].startswith("INCONCLUSIVE scenarios/b.yaml")
     assert lines[-1] == "PASS  2 scenarios: 1 passed, 1 inconclusive"
+    assert "  Reproduce: wakestorm run scenarios/b.yaml --seed 4211" in lines
 
 
 def test_a_failure_is_one_paragraph_that_ends_with_the_command() -> None:
