@@ -45,9 +45,7 @@ def requirements(path: Path = REQUIREMENTS) -> dict[str, Requirement]:
     found: dict[str, Requirement] = {}
     for name, section in document["documents"].items():
         for short, entry in section["requirements"].items():
-            item = Requirement(
-                id=f"{name}/{short}", file=section["file"], line=entry["line"], says=entry["says"]
-            )
+            item = Requirement(id=f"{name}/{short}", file=section["file"], line=entry["line"], says=entry["says"])
             if not _ID.match(item.id) or item.line < 1 or not item.says.endswith("."):
                 raise ValueError(f"{path.name}: {item}")
             found[item.id] = item

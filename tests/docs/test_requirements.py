@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from harness.scenario import REQUIREMENT_PATTERN
 from tests.docs.coverage import (
     REQUIREMENTS,
     Claim,
@@ -59,18 +61,14 @@ def test_uncovered_keeps_what_no_claim_names() -> None:
     known = requirements()
     missing = uncovered(known, [Claim(requirement_id="seed-001/test-2", path="x")])
     assert len(missing) == len(known) - 1
-    assert "not covered: seed-001/test-1 " in report(
-        known, [Claim(requirement_id="seed-001/test-2", path="x")]
-    )
+    assert "not covered: seed-001/test-1 " in report(known, [Claim(requirement_id="seed-001/test-2", path="x")])
 
 
 def test_claims_come_from_scenarios_and_from_comments_in_tests(tmp_path: Path) -> None:
     (tmp_path / "scenarios").mkdir()
     (tmp_path / "scenarios" / "a.yaml").write_text("covers: [seed-001/test-1]\n")
     (tmp_path / "tests").mkdir()
-    (tmp_path / "tests" / "test_b.py").write_text(
-        '"""About b.\n\ncovers: seed-001/edge-1, seed-001/edge-2\n"""\n'
-    )
+    (tmp_path / "tests" / "test_b.py").write_text('"""About b.\n\ncovers: seed-001/edge-1, seed-001/edge-2\n"""\n')
     claims = all_claims(tmp_path)
     assert [(c.requirement_id, c.path) for c in claims] == [
         ("seed-001/test-1", "scenarios/a.yaml"),
@@ -84,3 +82,7 @@ def test_an_entry_without_a_sentence_is_refused(tmp_path: Path) -> None:
     path.write_text("documents: {d: {file: f, requirements: {a: {line: 1, says: no end}}}}")
     with pytest.raises(ValueError, match="no end"):
         requirements(path)
+
+
+def test_every_id_can_stand_in_a_scenario() -> None:
+    assert [name for name in requirements() if re.search(REQUIREMENT_PATTERN, name) is None] == []
