@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
@@ -48,6 +48,7 @@ ROLE_SETTINGS: Final[dict[str, dict[str, str]]] = {
 }
 ONLY_SUPERUSER_SETS: Final = frozenset({"temp_file_limit"})
 ROLES_LOCK: Final = 0x57_53_52_4F_4C_45_53  # "WSROLES": one process at a time makes the roles
+TEMPLATE_LOCK: Final = 0x57_53_54_50  # "WSTP"; closing the connection gives it back
 CONNECT_TIMEOUT_S: Final = 20.0
 
 
@@ -186,6 +187,22 @@ class Cluster:
             await connection.execute(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", name
             )
+
+    async def ensure_template(self, name: str, build: Callable[[str], Awaitable[None]]) -> None:
+        """Makes a template unless it is there; `build` gets the owner's dsn. Processes that ask at once wait for one.
+
+        It is built under another name, so that one half made by a killed process is never used.
+        """
+        making = f"{name}_making"
+        async with self.admin() as connection:
+            await connection.execute("SELECT pg_advisory_lock($1, hashtext($2))", TEMPLATE_LOCK, name)
+            if await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
+                return
+            await self.drop_database(making)
+            await self.create_database(making)
+            await build(self.dsn(making, OWNER))
+            await self.mark_template(making)
+            await connection.execute(f"ALTER DATABASE {quoted(making)} RENAME TO {quoted(name)}")
 
     async def drop_database(self, name: str) -> None:
         """Drops a database with whoever is connected to it; a missing one is no error."""

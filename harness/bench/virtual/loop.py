@@ -272,6 +272,7 @@ class VirtualLoop(ClosedWorldLoop):
 
     def _lay_down(self, task: asyncio.Task[Any]) -> None:
         task._log_destroy_pending = False  # type: ignore[attr-defined]
+        asyncio.tasks._unregister_task(task)  # else asyncio.Runner waits for it at the end
         self._graveyard.append(task)
 
     def close(self) -> None:

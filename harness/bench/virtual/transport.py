@@ -108,7 +108,7 @@ class MemoryTransport(asyncio.Transport):
     def close(self) -> None:
         """Sends what is buffered, then FIN; the protocol hears `connection_lost(None)` after that."""
         if not self._is_closing:
-            self._is_closing = self._eof_written = True
+            self._is_closing = True
             self._pump()
 
     def abort(self) -> None:
@@ -196,7 +196,7 @@ class MemoryTransport(asyncio.Transport):
             self._is_writing_paused = False
             if self._protocol is not None and not self._is_lost:
                 self._network.loop.call_soon(self._protocol.resume_writing, context=self._context)
-        if self._eof_written and not self._buffer and not self._eof_sent:
+        if (self._eof_written or self._is_closing) and not self._buffer and not self._eof_sent:
             self._eof_sent = True
             self._send(END)
         if self._is_closing and self._eof_sent and not self._is_lost:

@@ -1,0 +1,46 @@
+"""One HTTP exchange with an ASGI app, on the running loop: no socket, no thread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.bench import HttpAnswer
+from harness.plan_steps import HttpExchange
+
+
+async def exchange_with(app: Any, exchange: HttpExchange) -> HttpAnswer:
+    """The answer of `app` to the exchange's request."""
+    path, _, query = exchange.path.partition("?")
+    headers = [(name.lower().encode(), value.encode()) for name, value in exchange.headers.items()]
+    if exchange.body is not None:
+        headers.append((b"content-type", b"application/json"))
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": exchange.method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "headers": headers,
+        "client": ("127.0.0.1", 1),
+        "server": ("server", 80),
+    }
+    status = 500
+    answer_headers: dict[str, str] = {}
+    body = bytearray()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": exchange.body or b"", "more_body": False}
+
+    async def send(event: Any) -> None:
+        nonlocal status
+        if event["type"] == "http.response.start":
+            status = event["status"]
+            answer_headers.update({name.decode(): value.decode() for name, value in event["headers"]})
+        elif event["type"] == "http.response.body":
+            body.extend(event.get("body", b""))
+
+    await app(scope, receive, send)
+    return HttpAnswer(status, answer_headers, bytes(body))
