@@ -26,7 +26,7 @@ _MARK_BYTES: Final = 16
 
 _FAST_SIDES_PX: Final = (8, 32, 64)
 _FAST_VARIANTS: Final = 4
-_PHOTO_FORMS: Final = ((640, 480, 80), (320, 240, 75), (320, 240, 45), (160, 120, 50), (96, 72, 30))
+_PHOTO_FORMS: Final = ((640, 480, 80), (320, 240, 75), (320, 240, 45), (160, 120, 50), (96, 72, 30), (64, 48, 20))
 """Width, height, quality: the first that leaves room is taken."""
 
 

@@ -26,7 +26,7 @@ def mermaid() -> str:
     for state, heard in TRANSITIONS.items():
         arrows: dict[State, list[str]] = {}
         for event, target in heard.items():
-            if event not in _EVERYWHERE:
+            if event not in _EVERYWHERE or set(heard) == set(_EVERYWHERE):
                 arrows.setdefault(target, []).append(event.value.replace(":", " -"))
         lines += [f"    {state.value} --> {target.value}: {' / '.join(texts)}" for target, texts in arrows.items()]
     return "\n".join(lines)
