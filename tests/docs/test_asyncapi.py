@@ -1,6 +1,6 @@
 """docs/asyncapi.yaml agrees with the code, and golden payloads validate (or not) as they are read (or refused).
 
-covers: facts/replies, facts/topic-families
+covers: facts/replies
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Random and damaged input: nothing but a counted refusal may come of it."""
