@@ -1,0 +1,61 @@
+"""The queries of every wake and every tick are served by indexes, at 1 million images."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.migration.support import Database
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+
+FILL = """
+ALTER TABLE device_images DISABLE TRIGGER USER;
+INSERT INTO devices (device_id, device_mac) SELECT md5(n::text)::uuid, n::text FROM generate_series(1, 1000) n;
+INSERT INTO device_images (
+    image_id, device_id, image_name, wire_image_name, captured_at, status, total_chunks, received_chunks
+)
+SELECT
+    md5('i' || n)::uuid, md5((n % 1000 + 1)::text)::uuid, 'image_' || n || '.jpg', 'image_' || n || '.jpg',
+    timestamptz '2026-01-01' + n * interval '1 second',
+    CASE WHEN n % 1000 > 2 THEN 'complete' ELSE (ARRAY['pending', 'receiving', 'failed'])[n % 3 + 1] END, 10, 5
+FROM generate_series(1, 1000000) n;
+ANALYZE devices, device_images;
+"""
+
+SEED_001 = (
+    "SELECT image_id, image_name, status, received_chunks, total_chunks FROM device_images "
+    "WHERE device_id = md5('7')::uuid AND status IN ('pending', 'receiving') ORDER BY captured_at ASC LIMIT 1"
+)
+WITH_FAILED = (
+    "SELECT image_id FROM device_images WHERE device_id = md5('7')::uuid "
+    "AND (status IN ('pending', 'receiving') OR status = 'failed' AND retry_count < max_retries) "
+    "ORDER BY captured_at LIMIT 1"
+)
+BY_NAME = (
+    "SELECT image_id FROM device_images WHERE device_id = md5('7')::uuid AND wire_image_name = 'image_6.jpg' "
+    "ORDER BY captured_at DESC LIMIT 1"
+)
+
+
+def _nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [plan] + [node for child in plan.get("Plans", []) for node in _nodes(child)]
+
+
+async def test_no_query_of_a_wake_reads_the_whole_table(migrated: Database) -> None:
+    expected = {
+        SEED_001: "idx_device_images_incomplete",
+        WITH_FAILED: "idx_device_images_incomplete",
+        BY_NAME: "idx_device_images_wire_name",
+        "SELECT * FROM fn_stale_images()": "idx_device_images_open",
+    }
+    async with migrated.connect() as owner:
+        await owner.execute(FILL)
+        for query, index in expected.items():
+            text = await owner.fetchval(f"EXPLAIN (FORMAT JSON) {query}")
+            nodes = _nodes(json.loads(text)[0]["Plan"])
+            assert index in {node.get("Index Name") for node in nodes}, query
+            scanned = [n["Relation Name"] for n in nodes if n["Node Type"] == "Seq Scan"]
+            assert "device_images" not in scanned, query
