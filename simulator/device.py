@@ -209,7 +209,7 @@ class Device:
                 return self._on_capture(now_ms)
             case Done(image_name=name, next_wake=next_wake):
                 self._note_next_wake(next_wake, now_ms)
-                entry = self.card.find(name)
+                entry = self._sender.outbox.acked(name) or self.card.find(name)
                 return [] if entry is None else self._release(entry, now_ms)
             case Sleep(next_wake=next_wake):
                 self._note_next_wake(next_wake, now_ms)

@@ -32,7 +32,7 @@ class Outbox:
     def __init__(self, resend_max_per_chunk: int) -> None:
         self._steps: deque[Step] = deque()
         self._resent: Counter[tuple[int, int]] = Counter()
-        self._offered: set[int] = set()
+        self._offered: dict[int, Entry] = {}
         self._resend_max = resend_max_per_chunk
 
     def __len__(self) -> int:
@@ -46,6 +46,12 @@ class Outbox:
         """A pass up to the last chunk of this image was queued in this wake."""
         return entry.number in self._offered
 
+    def acked(self, image_name: str) -> Entry | None:
+        """The image that an ack means where names repeat: the one being sent, else the first offered, not yet acked."""
+        sending = [step.entry for step in self._steps if step.entry is not None and step.in_pass]
+        unacked = [entry for entry in self._offered.values() if entry.jpeg is not None]
+        return next((entry for entry in [*sending[:1], *unacked] if entry.image_name == image_name), None)
+
     def add_whole(self, entry: Entry, storm: int = 0, rng: Rng | None = None) -> None:
         """Metadata and all chunks; `storm` nearly empty messages at random places between the chunks."""
         self._steps.append(Step(kind="metadata", entry=entry, in_pass=True))
@@ -53,7 +59,7 @@ class Outbox:
         for index in range(entry.total_chunks):
             self._steps.append(Step(kind="chunk", entry=entry, index=index, in_pass=True))
             self._steps.extend(Step(kind="telemetry", entry=entry) for _ in range(places[index]))
-        self._offered.add(entry.number)
+        self._offered[entry.number] = entry
 
     def add_all(self, entries: Iterable[Entry]) -> None:
         """Each of these that was not offered in this wake, whole, one after another."""
@@ -65,12 +71,12 @@ class Outbox:
         """The chunks from `first` to the last one."""
         for index in range(first, entry.total_chunks):
             self._steps.append(Step(kind="chunk", entry=entry, index=index, in_pass=True))
-        self._offered.add(entry.number)
+        self._offered[entry.number] = entry
 
     def add_last(self, entry: Entry) -> None:
         """The last chunk once more: told to go on where all was sent. Counts as sent again."""
         self.add_again(entry, (entry.total_chunks - 1,))
-        self._offered.add(entry.number)
+        self._offered[entry.number] = entry
 
     def add_again(self, entry: Entry, indexes: Iterable[int]) -> None:
         """Single chunks once more, each at most `resend_max_per_chunk` times a wake; those queued already stay once."""

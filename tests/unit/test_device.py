@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from server.wire.codec import decode, dialect_called, encode_device_message
 from server.wire.messages import (
     Capture,
     Done,
@@ -20,9 +22,12 @@ from server.wire.messages import (
     Sleep,
     Telemetry,
 )
+from server.wire.topics import topic_of
 from simulator.device_states import State
 from simulator.effects import Captured, Publish
+from simulator.profile import PROFILES
 from tests.support.device_playbook import (
+    DEVICE_ID,
     START_MS,
     Playbook,
     all_sent,
@@ -329,6 +334,41 @@ def test_the_counter_restarts_and_both_photos_stay() -> None:
     assert len({entry.sha256 for entry in play.device.captures}) == 4
     play >> power_loss() >> next_wake() >> link_up() >> told(Capture())
     assert play.device.pending[-1] == "image_1.jpg"
+
+
+def test_acks_of_equal_names_mean_the_images_in_the_order_they_were_offered() -> None:
+    play = Playbook("esp32s3-cam@2025.10", counter_restarts_after_wakes=1) >> wake()
+    offline_wake(play)
+    play >> next_wake() >> link_up() >> puback() >> told(Capture()) >> told(SendAllPending()) >> all_sent()
+    assert play.device.pending == ("image_1.jpg", "image_1.jpg")
+    old, _ = play.device.captures
+    play >> told(Done(image_name="image_1.jpg", next_wake=HALF_PAST_FIVE)) << ["released image_1.jpg"]
+    assert play.device.card.pending == (old,), "the new one was offered first"
+    play >> told(Done(image_name="image_1.jpg", next_wake=HALF_PAST_FIVE)) << ["released image_1.jpg"]
+    assert not play.device.card.pending
+
+
+def test_what_the_device_says_is_read_back_by_the_servers_codec() -> None:
+    for name, profile in PROFILES.items():
+        dialect = dialect_called(profile.dialect)
+        play = awake(name) >> told(Capture()) >> all_sent()
+        for effect in play.history:
+            if not isinstance(effect, Publish):
+                continue
+            channel, payload = encode_device_message(effect.message, dialect, profile.encoding_quirks)
+            address, message = decode(topic_of(dialect.family, DEVICE_ID, channel), payload)
+            assert message == effect.message
+            assert address.device_id == DEVICE_ID
+
+
+def test_a_device_can_be_put_away_and_taken_out_again() -> None:
+    play = awake() >> told(Capture())
+    copy = pickle.loads(pickle.dumps(play.device))
+    assert play.unacked is not None
+    number, later_ms = play.unacked.number, play.now_ms + 200
+    for device in (play.device, copy):
+        device.sent(number, play.now_ms)
+    assert copy.tick(later_ms) == play.device.tick(later_ms) != []
 
 
 @pytest.mark.parametrize("marker", ["soi", "eoi"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from simulator.effects import Captured, Effect, ImageReleased, Publish, SleepUnt
 from simulator.profile import BASES, MISBEHAVIOURS
 from tests.support.device_playbook import Playbook, moment
 
+ROOT = Path(__file__).parents[2]
 NAMES = st.sampled_from([f"image_{number}.jpg" for number in range(1, 5)])
 INDEXES = st.lists(st.integers(-2, 5), max_size=4).map(tuple)
 PROFILES = st.builds(
@@ -162,7 +164,7 @@ def test_every_state_can_be_left_and_the_drawing_is_current() -> None:
     assert set(TRANSITIONS) == set(State)
     for state in State:
         assert f"    {state.value} --> " in mermaid()
-    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m simulator.device_diagram"
+    assert (ROOT / PAGE).read_text(encoding="utf-8") == page(), "run: python -m simulator.device_diagram"
 
 
 def test_a_moved_clock_of_the_device_moves_its_wake() -> None:
