@@ -62,3 +62,5 @@ class BrokerLimits:
     queue_max: int = 1_000_000
     packet_size_bytes_max: int = PACKET_SIZE_BYTES_MAX
     qos_max: int = 2
+    shares_with_absent: bool = False
+    """A share group gives absent members their turn too (mosquitto), instead of passing over them (iotcore)."""

@@ -136,8 +136,9 @@ class Exchange:
         """To the next member that is there; if nobody is, to the next one whose session waits for it."""
         group = self._routes.group(share)
         names = group.in_turn() if group is not None else []
-        here = [name for name in names if self.sessions[name].connection is not None]
-        for name in [*here, *(name for name in names if name not in here)]:
+        if not self.limits.shares_with_absent:
+            names.sort(key=lambda name: self.sessions[name].connection is None)
+        for name in names:
             assert group is not None
             copy = Message(
                 topic=message.topic,

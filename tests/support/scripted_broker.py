@@ -43,11 +43,11 @@ class SteppedLoop(asyncio.SelectorEventLoop):
             self.limit.reschedule(when + seconds)
 
 
-def run(body: Callable[[], Awaitable[T]]) -> T:
+def run(body: Callable[[], Awaitable[T]], *, limit_s: float = WAIT_S) -> T:
     """Run a test's coroutine on a fresh SteppedLoop; a task left over would be reported by asyncio."""
 
     async def limited() -> T:
-        async with asyncio.timeout(WAIT_S) as limit:
+        async with asyncio.timeout(limit_s) as limit:
             loop = asyncio.get_running_loop()
             assert isinstance(loop, SteppedLoop)
             loop.limit = limit
