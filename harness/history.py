@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from harness.jsonable import json_line, plain
+from harness.jsonable import line_of_plain, plain
 from server.wire.mqtt_filters import matches
 
 Kind = Literal[
@@ -129,9 +129,9 @@ class History:
 
     def append(self, t_ms: int, kind: Kind, who: str, **fields: Any) -> Record:
         """Adds one record; raises ValueError for a negative time or a field named like a record's own."""
-        taken = {"t_ms", "kind", "who"} & fields.keys()
+        taken = {"t_ms", "kind", "who", "scenario"} & fields.keys()
         if t_ms < 0 or taken:
-            raise ValueError(f"history record at {t_ms} ms, with fields {sorted(taken)} that every record has")
+            raise ValueError(f"history record at {t_ms} ms, with fields {sorted(taken)} that are the record's own")
         record = Record(t_ms=t_ms, kind=kind, who=who, fields=self.numbering.applied(plain(fields)))
         self._records.append(record)
         return record
@@ -167,7 +167,7 @@ class History:
     def to_jsonl(self) -> str:
         """The history as JSON lines with sorted keys, the header first; ends with a line feed."""
         header = {"kind": "header", **plain(self.header)}
-        lines = [json_line(self.numbering.applied(header)), *(json_line(r.to_plain()) for r in self._records)]
+        lines = [line_of_plain(header), *(line_of_plain(record.to_plain()) for record in self._records)]
         return "\n".join(lines) + "\n"
 
     def sha256(self) -> str:

@@ -17,6 +17,8 @@ import msgspec
 TEXT_LENGTH_BYTES_MAX: Final = 4_096
 """Longest bytes value that is kept as text; a longer one becomes its size and SHA-256."""
 
+_PLAIN_TYPES: Final = frozenset({type(None), bool, int, str})
+
 
 def plain(value: Any) -> Any:
     """`value` as dicts with text keys, lists, text, numbers, booleans and None.
@@ -24,8 +26,12 @@ def plain(value: Any) -> Any:
     Bytes become text where they are short UTF-8, else `{"size_bytes", "sha256"}`; sets are sorted; a number that JSON
     has no word for becomes text. Raises TypeError for a value of any other type.
     """
+    if type(value) in _PLAIN_TYPES:
+        return value
+    if type(value) is dict:
+        return {name if type(name) is str else str(plain(name)): plain(item) for name, item in value.items()}
     match value:
-        case None | bool() | int() | str():
+        case int() | str():
             return value.value if isinstance(value, Enum) else value
         case float():
             return value if math.isfinite(value) else str(value)
@@ -63,7 +69,15 @@ def _bytes_as_plain(value: bytes) -> Any:
 
 def json_line(value: Any) -> str:
     """One line of JSON with sorted keys, without the line feed."""
-    return msgspec.json.encode(_encodable(plain(value)), order="deterministic").decode("utf-8")
+    return line_of_plain(plain(value))
+
+
+def line_of_plain(value: Any) -> str:
+    """`json_line` of what `plain` returned."""
+    try:
+        return msgspec.json.encode(value, order="deterministic").decode("utf-8")
+    except (UnicodeEncodeError, OverflowError):
+        return msgspec.json.encode(_encodable(value), order="deterministic").decode("utf-8")
 
 
 def _encodable(value: Any) -> Any:

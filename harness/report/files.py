@@ -114,6 +114,8 @@ def _new_folder(runs_folder: Path, name: str) -> Path:
 
 
 def _history_of(item: ScenarioEnded) -> str:
-    """The scenario's history with `scenario` in each line."""
-    records = (msgspec.json.decode(line) for line in item.history_jsonl.splitlines())
-    return "".join(json_line({**record, "scenario": item.result.id}) + "\n" for record in records)
+    """The scenario's history with `scenario` in each line; records have no such field of their own, the header has."""
+    header, *records = item.history_jsonl.splitlines() or ["{}"]
+    first = json_line({**msgspec.json.decode(header), "scenario": item.result.id})
+    name = f'{{"scenario":{json_line(item.result.id)},'
+    return "\n".join([first, *(name + record.removeprefix("{") for record in records)]) + "\n"

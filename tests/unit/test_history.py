@@ -96,7 +96,7 @@ def test_queries() -> None:
     assert len(history) == len(history.records) == 7
 
 
-@pytest.mark.parametrize("fields", [{"t_ms": 3}, {"kind": "x"}, {"who": "x"}])
+@pytest.mark.parametrize("fields", [{"t_ms": 3}, {"kind": "x"}, {"who": "x"}, {"scenario": "x"}])
 def test_a_field_may_not_hide_a_records_own(fields: dict[str, Any]) -> None:
     with pytest.raises((ValueError, TypeError)):
         History(HEADER).append(0, "info", "runner", **fields)
