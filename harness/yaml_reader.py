@@ -20,6 +20,8 @@ TEXT_SIZE_BYTES_MAX: Final = 262_144
 DEPTH_MAX: Final = 20
 NODES_MAX: Final = 20_000
 INTEGER_DIGITS_MAX: Final = 18
+MISTAKES_MAX: Final = 200
+"""After so many the rest of a file is not read."""
 
 _NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE: Final = frozenset({"true", "True", "TRUE"})
@@ -82,6 +84,8 @@ class _Reader:
 
     def mistake(self, line: int, path: str, reason: str, hint: str | None = None) -> None:
         self.tree.mistakes.append(Mistake(self.file, line, path, reason, hint))
+        if len(self.tree.mistakes) >= MISTAKES_MAX:
+            raise _Stop
 
     def read(self, data: bytes) -> None:
         if len(data) > TEXT_SIZE_BYTES_MAX:
