@@ -17,16 +17,20 @@ from server.clock import Clock
 from server.completion import Completion
 from server.config import Settings, mqtt_settings
 from server.ids import IdSource
+from server.ids import seeded_ids as new_seeded_ids
 from server.intake import Intake
 from server.log import Log
 from server.metrics import Metrics
 from server.monitor import Monitor
 from server.mqtt import MqttClient
 from server.objects import ObjectStore
+from server.offload import InlineOffload as new_inline_offload
 from server.offload import Offload
-from server.store import Pool, Store
+from server.store import Pool, Store, open_pool
 from server.wire.topics import uplink_filters
 from server.writing import Outgoing
+
+__all__ = ["App", "Parts", "Settings", "migrate", "new_inline_offload", "new_seeded_ids", "open_pool"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +91,12 @@ class App:
         self.metrics.connected.set(1 if state == "ready" else 0)
         self.parts.log("warning" if state.startswith(("refused", "lost")) else "info", f"[MQTT] {state}", device=None)
 
+    def asgi(self) -> Any:
+        """The HTTP side: health, metrics, and the HTTP mode of seed 001."""
+        from server.web import http_app
+
+        return http_app(self)
+
     async def start(self) -> None:
         """Start every task; returns at once. `mqtt.wait_ready()` tells when messages are taken."""
         for work in (self.intake.run(), self.intake.watchlist.run(), self.monitor.run()):
@@ -120,3 +130,10 @@ class App:
                 await task
         self._tasks.clear()
         self.parts.offload.close()
+
+
+async def migrate(dsn: str, revision: str = "head") -> None:
+    """Bring a database to a revision of the cameras history."""
+    from server.migrations.apply import upgrade
+
+    await upgrade(dsn, revision)

@@ -45,6 +45,7 @@ from server.session import (
     touch,
 )
 from server.view import CommandView, DeviceView, ImageView, SessionView, Standing
+from server.wire.dialects import SENSOR_KEYS
 from server.wire.messages import (
     Capture,
     Chunk,
@@ -303,7 +304,7 @@ def _telemetry(turn: Turn, message: Telemetry) -> None:
     session = view.session
     readings = {
         key: value
-        for key in ("temperature", "humidity", "pressure", "gas_resistance")
+        for key in SENSOR_KEYS
         if (value := getattr(message.sensors, key)) is not None
     }
     if session is not None and session.is_open:

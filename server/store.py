@@ -29,7 +29,7 @@ Connection = asyncpg.Connection
 class Pool(Protocol):
     """What the store needs of a pool: asyncpg's own, or a bench's that lets transactions in one by one."""
 
-    def acquire(self) -> AbstractAsyncContextManager[Connection]:
+    def acquire(self) -> AbstractAsyncContextManager[Any]:
         """A connection for the length of an `async with`."""
         ...
 
@@ -77,7 +77,8 @@ class Store:
     async def device_of_image(self, image_id: UUID) -> asyncpg.Record | None:
         """The MAC and the announcement of an image, outside of a batch."""
         async with self._pool.acquire() as connection:
-            return await connection.fetchrow(READ["device_of_image"], image_id)
+            row: asyncpg.Record | None = await connection.fetchrow(READ["device_of_image"], image_id)
+            return row
 
     async def image_bytes(self, image_id: UUID) -> bytes:
         """The chunks of an image, put together in order."""

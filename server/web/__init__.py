@@ -1,1 +1,110 @@
-""""""
+"""The HTTP side of a server: health, Prometheus metrics, and device messages over HTTP (seed 001's HTTP mode).
+
+`POST /functions/v1/mqtt_device_handler` takes `{"topic": ..., "payload": {...}}`, handles it as if it had come over
+MQTT, and returns the replies in its body; they are audited, and no MQTT client is involved (design 6.13).
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from server.clock import SteppedClock
+from server.wire import limits
+from server.wire.errors import RemoteProtocolError
+from server.wire.topics import parse_uplink
+
+if TYPE_CHECKING:
+    from server.app import App
+
+
+def http_app(app: App) -> FastAPI:
+    """The ASGI application of one server."""
+    api = FastAPI(title="wakestorm reference server", docs_url=None, redoc_url=None)
+
+    @api.get("/health")
+    async def health() -> JSONResponse:
+        parts = {
+            "database": await app.store.is_alive(),
+            "mqtt": app.mqtt.is_ready,
+            "tasks": app.failure is None,
+        }
+        is_well = all(parts.values())
+        return JSONResponse({"status": "ok" if is_well else "failing", **parts}, 200 if is_well else 503)
+
+    @api.get("/metrics")
+    async def metrics() -> Response:
+        return Response(app.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    @api.post("/functions/v1/mqtt_device_handler")
+    async def device_message(request: Request) -> JSONResponse:
+        topic, payload = _device_message(await request.body())
+        if topic is None:
+            return _problem(400, payload.decode())
+        try:
+            replies = await app.intake.handle(topic, payload)
+        except ConnectionError as error:
+            return _problem(503, str(error))
+        answers = [{"topic": reply.topic, "payload": json.loads(reply.payload)} for reply in replies]
+        return JSONResponse({"success": True, "replies": answers})
+
+    @api.post("/functions/v1/monitor_image_timeouts")
+    async def monitor(request: Request) -> JSONResponse:
+        token = app.settings.monitor_token
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if token is None or not hmac.compare_digest(given.encode(), token.encode()):
+            return _problem(401, "a bearer token is needed; the server's --monitor-token sets it")
+        tick = await app.monitor.tick()
+        queued = sum(1 for row in tick.timed_out if row.get("retry_queued"))
+        summary = {
+            "images_timed_out": len(tick.timed_out),
+            "retries_queued": queued,
+            "failed_to_queue": sum(1 for row in tick.timed_out if row.get("queue_failed")),
+        }
+        body = {
+            "success": True,
+            "summary": summary,
+            "processed_images": [_plain(row) for row in tick.timed_out],
+            "timestamp": app.parts.clock.now().isoformat(),
+        }
+        return JSONResponse(body)
+
+    if isinstance(app.parts.clock, SteppedClock):
+        _add_test_clock(api, app.parts.clock)
+    return api
+
+
+def _add_test_clock(api: FastAPI, clock: SteppedClock) -> None:
+    """`POST /test-clock {"advance_ms": n}`: only where the server was started with --test-clock."""
+
+    @api.post("/test-clock")
+    async def advance(request: Request) -> JSONResponse:
+        body = json.loads(await request.body())
+        clock.advance(timedelta(milliseconds=int(body["advance_ms"])))
+        return JSONResponse({"now": clock.now().isoformat()})
+
+
+def _device_message(body: bytes) -> tuple[str | None, bytes]:
+    """(topic, payload), or (None, what is wrong)."""
+    if len(body) > limits.PAYLOAD_SIZE_BYTES_MAX:
+        return None, b"the body is too large"
+    try:
+        fields = json.loads(body)
+        topic, payload = fields["topic"], fields["payload"]
+        parse_uplink(topic)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, RemoteProtocolError) as error:
+        return None, f'expected {{"topic": ..., "payload": {{...}}}}: {type(error).__name__}: {error}'.encode()
+    return topic, payload.encode() if isinstance(payload, str) else json.dumps(payload).encode()
+
+
+def _problem(status: int, detail: str) -> JSONResponse:
+    return JSONResponse({"success": False, "error": detail}, status)
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value if isinstance(value, int | bool | None) else str(value) for key, value in row.items()}

@@ -97,6 +97,7 @@ DIALECTS: Final[dict[str, Dialect]] = {
 
 _PREFERRED: Final = {Family.ESP32CAM: "oct-2025", Family.DEVICE: "paper-v4"}
 
+SENSOR_KEYS: Final = ("temperature", "humidity", "pressure", "gas_resistance")
 TIME_KEYS: Final = tuple(dict.fromkeys(d.time_key for d in DIALECTS.values()))
 CHUNK_SIZE_KEYS: Final = tuple(dict.fromkeys(d.chunk_size_key for d in DIALECTS.values()))
 CHUNK_COUNT_KEYS: Final = tuple(dict.fromkeys(d.chunk_count_key for d in DIALECTS.values()))
@@ -120,7 +121,7 @@ def dialect_of_metadata(fields: dict[str, Any], family: Family) -> Dialect:
 
     def likeness(dialect: Dialect) -> tuple[int, bool]:
         keys = (dialect.time_key, dialect.chunk_size_key, dialect.chunk_count_key)
-        score = sum(key in fields for key in keys) + (dialect.sensors_nested == ("sensor_data" in fields))
-        return score, dialect is preferred
+        has_sensors = "sensor_data" in fields if dialect.sensors_nested else any(key in fields for key in SENSOR_KEYS)
+        return sum(key in fields for key in keys) + has_sensors, dialect is preferred
 
     return max((d for d in DIALECTS.values() if not d.sends_sha256), key=likeness)

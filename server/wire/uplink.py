@@ -16,6 +16,7 @@ from server.wire import limits
 from server.wire.dialects import (
     CHUNK_COUNT_KEYS,
     CHUNK_SIZE_KEYS,
+    SENSOR_KEYS,
     TIME_KEYS,
     Dialect,
     dialect_of_metadata,
@@ -229,7 +230,7 @@ def _telemetry_body(message: Telemetry, dialect: Dialect, quirks: frozenset[str]
 def _sensor_fields(sensors: Sensors, dialect: Dialect) -> dict[str, Any]:
     values = {
         key: value
-        for key in ("temperature", "humidity", "pressure", "gas_resistance")
+        for key in SENSOR_KEYS
         if (value := getattr(sensors, key)) is not None
     }
     return {"sensor_data": values} if dialect.sensors_nested and values else values

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 from weakref import WeakKeyDictionary
 
+from harness.bench.virtual import asyncpg_clock
 from harness.bench.virtual.closed_world import ClosedWorldLoop, refuse
 from harness.bench.virtual.incarnation import current_incarnation
 from harness.bench.virtual.meter import MeteredProtocol, PgMeter
@@ -71,6 +72,7 @@ class VirtualLoop(ClosedWorldLoop):
         self._outstanding = 0
         self._real_reasons: Counter[str] = Counter()
         self._metered: dict[MeteredProtocol, None] = {}
+        self._fenced: list[MeteredProtocol] = []
         self._tags: WeakKeyDictionary[asyncio.Task[Any], str] = WeakKeyDictionary()
         self._buried: set[str] = set()
         self._graveyard: list[object] = []
@@ -78,6 +80,7 @@ class VirtualLoop(ClosedWorldLoop):
         self._owner_thread = threading.get_ident()
         self._postgres_hosts: set[tuple[str, int]] = set()
         self._is_database_frozen = False
+        self._is_over = False
         self._stray_replies = 0
         self.network: MemoryNetwork | None = None
         self.selector = VirtualSelector(
@@ -87,6 +90,7 @@ class VirtualLoop(ClosedWorldLoop):
             stall_after_s=stall_after_s,
             audit_s=audit_s,
         )
+        asyncpg_clock.install()
         super().__init__(self.selector)
         self._clock_resolution = HALF_MICROSECOND_S
 
@@ -158,7 +162,7 @@ class VirtualLoop(ClosedWorldLoop):
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
-        if self._buried and self._is_buried(context):
+        if self._is_buried(context):
             self._graveyard.append((callback, args))
             handle = asyncio.Handle(callback, args, self, context)
             handle.cancel()
@@ -244,8 +248,8 @@ class VirtualLoop(ClosedWorldLoop):
         tag = context.get(current_incarnation) if context is not None else current_incarnation.get()
         if tag is not None:
             self._tags[task] = tag
-            if tag in self._buried:
-                self._lay_down(task)
+        if self._is_over or tag in self._buried:
+            self._lay_down(task)
         return task
 
     def is_buried(self, tag: str | None) -> bool:
@@ -253,8 +257,8 @@ class VirtualLoop(ClosedWorldLoop):
         return tag in self._buried
 
     def _is_buried(self, context: contextvars.Context | None) -> bool:
-        if not self._buried:
-            return False
+        if not self._buried or self._is_over:
+            return self._is_over
         tag = context.get(current_incarnation) if context is not None else current_incarnation.get()
         return tag in self._buried
 
@@ -277,9 +281,18 @@ class VirtualLoop(ClosedWorldLoop):
 
     def close(self) -> None:
         """Closes the loop; only now the coroutines of buried tasks end, against a world that is gone."""
+        if self.is_closed():
+            return
         self.selector.is_virtual = False
         for connection in list(self._metered):
             connection.fence()
+        if not self.is_running():
+            self.call_soon(self.stop)
+            self.run_forever()  # one turn, in which the sockets are closed
+        self._is_over = True
+        for connection in self._fenced:
+            connection.tell_the_end()
+        self._fenced.clear()
         super().close()
         for task in self._graveyard:
             if isinstance(task, asyncio.Task) and not task.done():
@@ -326,6 +339,8 @@ class VirtualLoop(ClosedWorldLoop):
     def _forget(self, connection: MeteredProtocol) -> None:
         self._stray_replies += connection.meter.stray_replies
         self._metered.pop(connection, None)
+        if connection.is_fenced:
+            self._fenced.append(connection)
 
     async def _hang_if_buried(self) -> None:
         if self.is_buried(current_incarnation.get()):

@@ -10,6 +10,7 @@ import asyncio
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 SSL_REQUEST: Final = 80877103
@@ -261,13 +262,13 @@ class MeteredProtocol(asyncio.Protocol):
         self.transport: MeteredTransport | None = None
         self._real: asyncio.Transport | None = None
         self._is_frozen = False
-        self._is_fenced = False
+        self.is_fenced = False
         self._held_out: list[bytes] = []
         self._held_in: list[bytes] = []
 
     def write(self, real: asyncio.Transport, data: bytes) -> None:
         """Passes on, holds back (frozen) or swallows (fenced)."""
-        if self._is_fenced:
+        if self.is_fenced:
             return
         if self._is_frozen:
             self._held_out.append(data)
@@ -296,22 +297,27 @@ class MeteredProtocol(asyncio.Protocol):
 
     def fence(self) -> None:
         """The owner has crashed: the connection is aborted, nothing passes any more, in no direction."""
-        self._is_fenced = True
+        self.is_fenced = True
         self.meter.clear()
         if self._real is not None:
             self._real.abort()
+
+    def tell_the_end(self) -> None:
+        """The loop closes: a fenced client hears at last that its connection is gone, and frees what it holds."""
+        with suppress(Exception):
+            self.inner.connection_lost(None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._real = transport
         self.transport = MeteredTransport(transport, self)
-        if self._is_fenced:
+        if self.is_fenced:
             transport.abort()
         else:
             self.inner.connection_made(self.transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_fenced:
+        if self.is_fenced:
             return
         if self._is_frozen:
             self._held_in.append(data)
@@ -320,12 +326,12 @@ class MeteredProtocol(asyncio.Protocol):
         self.inner.data_received(data)
 
     def eof_received(self) -> bool | None:
-        return None if self._is_fenced else self.inner.eof_received()
+        return None if self.is_fenced else self.inner.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.meter.clear()
         self._forget(self)
-        if not self._is_fenced:
+        if not self.is_fenced:
             self.inner.connection_lost(exc)
 
     def pause_writing(self) -> None:

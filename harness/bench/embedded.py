@@ -1,0 +1,369 @@
+"""The embedded bench: fleet, broker and servers on one virtual clock, beside a real PostgreSQL (design 4).
+
+The server's code is the product's, its MQTT client and its pool too; the bench passes clock, ids, gate and log. A crash
+is a fence: the incarnation never runs, writes or commits again, and the bench waits until its backends are gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+
+from harness.bench import HttpAnswer
+from harness.bench.clock import Changes, ScenarioClock
+from harness.bench.messages import message_fields
+from harness.bench.postgres_cluster import OWNER, READER, SERVER, Cluster
+from harness.bench.seeding import seed_fleet
+from harness.bench.template import SEARCH_PATH
+from harness.bench.virtual.gate import Gate, GatedPool
+from harness.bench.virtual.incarnation import running_as
+from harness.bench.virtual.loop import VirtualLoop
+from harness.bench.virtual.network import MemoryNetwork
+from harness.dut.simulated import SimulatedDut
+from harness.history import History
+from harness.plan import Plan
+from harness.plan_steps import ActOn, HttpExchange
+from server.app import App, Parts, Settings, new_inline_offload, new_seeded_ids, open_pool
+from server.wire.dialects import DIALECTS
+from simulator.broker import Broker, Routed
+from simulator.broker_host import BrokerHost
+from simulator.link import LinkSettings
+from simulator.link.raw import RawLink
+from simulator.rng import Rng
+from simulator.sites import FleetPlaces
+
+BROKER: Final = ("broker", 1883)
+LATENCY_US: Final = (4_000, 30_000)
+"""One way over Wi-Fi and the internet."""
+
+SESSIONS_OVER_AFTER_MS: Final = 2 * max(dialect.session_silence_ms for dialect in DIALECTS.values())
+"""By then a server has closed every session by silence."""
+
+POSTGRES_OPTIONS: Final[dict[str, Any]] = {
+    "max_cached_statement_lifetime": 0,
+    "max_inactive_connection_lifetime": 0,
+    "ssl": False,
+}
+"""Nothing of asyncpg's may depend on real time (facts: virtual time 3)."""
+
+
+@dataclass(slots=True)
+class _Server:
+    """One server of the scenario: its number stays, its incarnations come and go."""
+
+    number: int
+    incarnation: int = 0
+    app: App | None = None
+    pool: asyncpg.Pool | None = None
+    is_paused: bool = False
+
+    @property
+    def tag(self) -> str:
+        return f"server{self.number}#{self.incarnation}"
+
+    @property
+    def host(self) -> str:
+        return f"server{self.number}"
+
+
+class EmbeddedBench:
+    """One scenario's bench; runs on a `VirtualLoop`."""
+
+    kind = "embedded"
+
+    def __init__(
+        self, plan: Plan, history: History, cluster: Cluster, database: str, template: str, folder: Path
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop), "the embedded bench needs the virtual loop"
+        self.plan = plan
+        self.history = history
+        self.clock = ScenarioClock(plan.start_ms)
+        self.changes = Changes()
+        self.duts: list[SimulatedDut] = []
+        self._loop = loop
+        self._cluster = cluster
+        self._database = database
+        self._template = template
+        self._objects = folder / "objects"
+        latency = Rng(f"{plan.seed}/network")
+        self._network = MemoryNetwork(loop, lambda: latency.between(*LATENCY_US))
+        self._gate = Gate()
+        self.on_commit: list[Callable[[], Awaitable[None]]] = self._gate.on_commit
+        self._broker = BrokerHost(Broker(), on_event=self._routed)
+        self._listener: Any = None
+        self._servers = [_Server(number) for number in range(plan.servers)]
+        self._failures: list[str] = []
+        self._names = {device.mac: device.name for device in plan.devices}
+        self._raw: RawLink | None = None
+        self._is_database_down = False
+        self._healing: asyncio.Task[None] | None = None
+
+    # -- life ------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Clone the database, start broker and servers, make the devices."""
+        await self._cluster.create_database(self._database, self._template)
+        self.owner = await self._connect(OWNER)
+        self.reader = await self._connect(READER)
+        await seed_fleet(self.owner, self.plan, self.clock.now())
+        self._listen()
+        for server in self._servers:
+            await self._boot(server)
+        places = FleetPlaces(seed=self.plan.seed)
+        for planned in self.plan.devices:
+            with running_as(None, planned.name):
+                self.duts.append(
+                    SimulatedDut(
+                        planned,
+                        seed=self.plan.seed,
+                        location=places.place(planned.group, planned.index).location,
+                        clock=self.clock,
+                        changes=self.changes,
+                        history=self.history,
+                        links=RawLink,
+                        broker=BROKER,
+                    )
+                )
+
+    async def _connect(self, role: str) -> asyncpg.Connection:
+        connection = await asyncpg.connect(
+            self._cluster.dsn(self._database, role),
+            ssl=False,
+            max_cached_statement_lifetime=0,
+            server_settings={"search_path": SEARCH_PATH},
+        )
+        await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
+        return connection
+
+    async def stop(self) -> None:
+        """Stop the servers, drop the database."""
+        for dut in self.duts:
+            await dut.close()
+        for server in self._servers:
+            if server.app is not None:
+                await self._stop_gracefully(server)
+        self._broker.stop()
+        for connection in (self.owner, self.reader):
+            connection.terminate()
+        await self._cluster.drop_database(self._database)
+
+    # -- servers ---------------------------------------------------------------------------------------
+
+    async def _boot(self, server: _Server) -> None:
+        server.incarnation += 1
+        with running_as(server.tag, server.host):
+            pool = await open_pool(
+                self._cluster.dsn(self._database, SERVER),
+                size=2,
+                server_settings={"application_name": server.tag},
+                **POSTGRES_OPTIONS,
+            )
+            parts = Parts(
+                clock=self.clock,
+                ids=new_seeded_ids(f"{self.plan.seed}/{server.tag}"),
+                pool=GatedPool(pool, self._gate),
+                offload=new_inline_offload(),
+                log=self._log,
+            )
+            app = App(self._settings(server), parts)
+            await app.start()
+        server.app, server.pool = app, pool
+        self.history.append(self.clock.elapsed_ms(), "server", server.host, action="started")
+        await app.mqtt.wait_ready()
+
+    def _settings(self, server: _Server) -> Settings:
+        return Settings(
+            database_url=self._cluster.dsn(self._database, SERVER),
+            mqtt_url=f"mqtt://{BROKER[0]}:{BROKER[1]}",
+            objects_url=str(self._objects),
+            client_id=f"wakestorm-{server.host}",
+            shared_group="wakestorm" if len(self._servers) > 1 else None,
+        )
+
+    async def _crash(self, server: _Server) -> None:
+        self.history.append(self.clock.elapsed_ms(), "server", server.host, action="crashed")
+        self._network.fence(server.tag)
+        await self._wait_backends_gone(server.tag)
+        self._gate.forget(server.tag)
+        server.app = server.pool = None
+
+    async def _wait_backends_gone(self, tag: str) -> None:
+        async with self._cluster.admin() as connection:
+            while await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE application_name = $1", tag):
+                await connection.execute("SELECT pg_sleep(0.001)")
+
+    async def _stop_gracefully(self, server: _Server) -> None:
+        assert server.app is not None and server.pool is not None
+        if server.app.failure is not None:
+            self._failures.append(f"{server.host}: {type(server.app.failure).__name__}: {server.app.failure}")
+        await server.app.stop()
+        await server.pool.close()
+        server.app = server.pool = None
+        self.history.append(self.clock.elapsed_ms(), "server", server.host, action="stopped")
+
+    async def act(self, step: ActOn) -> None:
+        """Do something to server, broker or database, and plan its heal."""
+        match step.target:
+            case "server":
+                for server in self._servers:
+                    if step.which is None or step.which == server.number:
+                        await self._act_on_server(server, step.do)
+            case "broker":
+                self._act_on_broker(step.do)
+            case "database":
+                await self._act_on_database(step.do)
+        if step.heal_after_ms is not None:
+            at_ms = self.clock.now_ms() + step.heal_after_ms
+            self.clock.call_at(at_ms, self._heal_later)
+
+    def _heal_later(self) -> None:
+        self._healing = self._loop.create_task(self.heal())
+
+    async def _act_on_server(self, server: _Server, do: str) -> None:
+        match do:
+            case "crash" if server.app is not None:
+                await self._crash(server)
+            case "stop" if server.app is not None:
+                await self._stop_gracefully(server)
+            case "start" if server.app is None:
+                await self._boot(server)
+            case "restart":
+                if server.app is not None:
+                    await self._stop_gracefully(server)
+                await self._boot(server)
+            case "pause":
+                server.is_paused = True
+                self._network.partition(server.host, "broker")
+            case "resume" if server.is_paused:
+                server.is_paused = False
+                self._network.heal(server.host, "broker")
+            case _:
+                pass
+
+    def _listen(self) -> None:
+        with running_as(None, "broker"):
+            self._listener = self._network.listen(*BROKER, self._broker.protocol)
+
+    def _act_on_broker(self, do: str) -> None:
+        self.history.append(self.clock.elapsed_ms(), "server", "broker", action=do)
+        match do:
+            case "crash" | "stop" if self._listener is not None:
+                self._network.stop_listening(self._listener)
+                self._listener = None
+                self._broker.stop()
+            case "start" if self._listener is None:
+                self._listen()
+            case "restart":
+                self._act_on_broker("stop")
+                self._act_on_broker("start")
+            case "pause":
+                self._broker.freeze()
+            case "resume":
+                self._broker.thaw()
+            case "lose_sessions":
+                self._broker.apply(self._broker.broker.lose_sessions())
+            case _:
+                pass
+
+    async def _act_on_database(self, do: str) -> None:
+        """From outside, a stopped database is one that lets nobody in and has dropped everybody."""
+        self.history.append(self.clock.elapsed_ms(), "server", "database", action=do)
+        async with self._cluster.admin() as connection:
+            self._is_database_down = do in ("crash", "stop")
+            limit = 0 if self._is_database_down else -1
+            await connection.execute(f'ALTER DATABASE "{self._database}" CONNECTION LIMIT {limit}')
+            if do in ("crash", "stop", "restart"):
+                await connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = $2",
+                    self._database,
+                    SERVER,
+                )
+
+    async def heal(self) -> None:
+        """Everything is as it should be again."""
+        if self._is_database_down:
+            await self._act_on_database("start")
+        if self._listener is None:
+            self._act_on_broker("start")
+        self._broker.thaw()
+        for server in self._servers:
+            if server.is_paused:
+                await self._act_on_server(server, "resume")
+            if server.app is None:
+                await self._boot(server)
+
+    # -- seen and done by the runner ---------------------------------------------------------------------
+
+    def exclusive(self) -> Any:
+        """No server's transaction is under way inside."""
+        return self._gate.hold()
+
+    async def pass_time(self, until_ms: int) -> None:
+        """Scenario time comes to `until_ms`; what is due meanwhile happens."""
+        there = asyncio.Event()
+        self.clock.call_at(until_ms, there.set)
+        await there.wait()
+
+    async def finish_sessions(self) -> None:
+        """The servers have noticed that all sessions are over."""
+        await self.pass_time(self.clock.now_ms() + SESSIONS_OVER_AFTER_MS)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """The servers have worked off what has arrived."""
+        for server in self._servers:
+            if server.app is not None and server.app.failure is None:
+                await server.app.intake.wait_idle()
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
+        """A raw message from a client of its own."""
+        if self._raw is None or not self._raw.is_connected:
+            with running_as(None, "stranger"):
+                self._raw = RawLink(
+                    LinkSettings(*BROKER, client_id="stranger"), lambda topic, payload: None, lambda reason: None
+                )
+                await self._raw.connect()
+        await self._raw.publish(topic, payload, qos=qos)
+
+    async def http(self, exchange: HttpExchange) -> HttpAnswer:
+        """One exchange with a server's ASGI app, on this loop."""
+        from harness.bench.virtual.asgi import exchange_with
+
+        server = self._servers[exchange.which]
+        if server.app is None:
+            return HttpAnswer(503, {}, b"the server is down")
+        return await exchange_with(server.app.asgi(), exchange)
+
+    def stored_bytes(self, key: str) -> bytes | None:
+        """The object of that key."""
+        path = self._objects / key
+        return path.read_bytes() if path.is_file() else None
+
+    def server_failures(self) -> Sequence[str]:
+        """Bugs that ended a server by itself."""
+        running = [
+            f"{server.host}: {type(server.app.failure).__name__}: {server.app.failure}"
+            for server in self._servers
+            if server.app is not None and server.app.failure is not None
+        ]
+        return [*self._failures, *running]
+
+    # -- events ------------------------------------------------------------------------------------------
+
+    def _routed(self, event: object) -> None:
+        if isinstance(event, Routed):
+            who, fields = message_fields(event.topic, event.payload, self._names)
+            self.history.append(self.clock.elapsed_ms(), "message", who, qos=event.qos, **fields)
+            self.changes.notify()
+
+    def _log(self, level: str, line: str, *, device: str | None) -> None:
+        who = "server" if device is None else self._names.get(device, device)
+        self.history.append(self.clock.elapsed_ms(), "log", who, level=level, text=line, source="server")
+        self.changes.notify()

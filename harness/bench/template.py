@@ -1,0 +1,51 @@
+"""The template database that every scenario's database is cloned from: migrated once, then closed to connections."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+import server.app
+from harness.bench.postgres_cluster import OWNER, READER, SERVER, Cluster
+
+SCENARIO_SCHEMA: Final = "scenario"
+"""Holds `now()` as scenario time, before pg_catalog in the search path of bench connections (design 9.6)."""
+
+SEARCH_PATH: Final = f"{SCENARIO_SCHEMA}, public, pg_catalog"
+
+_SCENARIO_TIME: Final = f"""
+CREATE SCHEMA {SCENARIO_SCHEMA};
+CREATE FUNCTION {SCENARIO_SCHEMA}.now() RETURNS timestamptz LANGUAGE sql STABLE
+    AS 'SELECT public.fn_now()';
+GRANT USAGE ON SCHEMA {SCENARIO_SCHEMA} TO {READER}, {SERVER};
+"""
+
+
+def template_name() -> str:
+    """A name that changes with every migration file and with this one."""
+    digest = hashlib.sha256()
+    folder = Path(server.app.__file__).parent / "migrations"
+    for file in sorted((*folder.rglob("*.sql"), *folder.rglob("*.py"))):
+        digest.update(file.relative_to(folder).as_posix().encode())
+        digest.update(file.read_bytes())
+    digest.update(Path(__file__).read_bytes())
+    return f"wakestorm_template_{digest.hexdigest()[:16]}"
+
+
+async def ensure_template(cluster: Cluster) -> str:
+    """The template's name; builds it where the cluster does not have it. One process at a time should ask."""
+    name = template_name()
+    if await cluster.database_exists(name):
+        return name
+    await cluster.create_database(name)
+    await server.app.migrate(cluster.dsn(name, OWNER))
+    connection = await asyncpg.connect(cluster.dsn(name, OWNER))
+    try:
+        await connection.execute(_SCENARIO_TIME)
+    finally:
+        await connection.close()
+    await cluster.mark_template(name)
+    return name

@@ -1,0 +1,116 @@
+"""Gathers the evidence of a run from its bench: rows by own SQL, stored bytes, the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from harness.bench import Bench
+from harness.evidence import Evidence
+from harness.ledger import CaptureFact, LedgerEntry, StoredFact, reconciled
+from harness.observe import Observer
+
+_IMAGES: Final = """
+SELECT i.*, d.device_mac,
+    (SELECT count(*) FROM device_image_chunks c WHERE c.image_id = i.image_id) AS chunks_there,
+    (SELECT count(DISTINCT p.session_id) FROM device_wake_payloads p WHERE p.device_image_id = i.image_id) AS offers
+FROM device_images i JOIN devices d USING (device_id)
+ORDER BY d.device_mac, i.captured_at, i.created_at, i.image_id
+"""
+_SESSIONS: Final = """
+SELECT s.*, d.device_mac FROM device_wake_sessions s JOIN devices d USING (device_id)
+ORDER BY d.device_mac, s.wake_timestamp, s.session_id
+"""
+_PAYLOADS: Final = """
+SELECT p.*, d.device_mac FROM device_wake_payloads p JOIN devices d USING (device_id)
+ORDER BY d.device_mac, p.received_at, p.payload_id
+"""
+_JUDGED_TABLES: Final = (
+    "devices",
+    "device_images",
+    "device_image_chunks",
+    "device_wake_sessions",
+    "device_wake_payloads",
+)
+
+
+async def image_rows(bench: Bench, observer: Observer) -> list[dict[str, Any]]:
+    """Every row of device_images, with the device's name, its chunks and the hash of the bytes behind it."""
+    names = {device.mac: device.name for device in bench.plan.devices}
+    rows: list[dict[str, Any]] = []
+    for row in await observer.fetch(_IMAGES):
+        data = bench.stored_bytes(row["object_key"]) if row["object_key"] else None
+        rows.append(
+            dict(row)
+            | {
+                "device": names.get(row["device_mac"], row["device_mac"]),
+                "object_sha256": None if data is None else hashlib.sha256(data).hexdigest(),
+                "object_size_bytes": None if data is None else len(data),
+            }
+        )
+    return rows
+
+
+def ledger_of(bench: Bench, rows: Sequence[dict[str, Any]]) -> tuple[LedgerEntry, ...]:
+    """What became of every photo of this run; rows that a scenario put there itself are no surprise."""
+    held = {dut.planned.name: dut.held_sha256 for dut in bench.duts}
+    captures = [
+        CaptureFact(
+            device=record.who,
+            image_name=record.fields["image_name"],
+            captured_at=datetime.fromisoformat(record.fields["captured_at"]),
+            sha256=record.fields["sha256"],
+            size_bytes=record.fields["size_bytes"],
+            held=record.fields["sha256"] in held.get(record.who, ()),
+            damaged_at_source=record.fields["damaged_at_source"],
+        )
+        for record in bench.history.captures()
+    ]
+    stored = [
+        StoredFact(
+            device=row["device"],
+            wire_image_name=row["wire_image_name"],
+            captured_at=row["captured_at"],
+            status=row["status"],
+            sha256=row["object_sha256"],
+            size_bytes=row["object_size_bytes"],
+            offers=max(row["offers"], 1),
+        )
+        for row in rows
+        if row["device"] in held
+    ]
+    return reconciled(captures, stored)
+
+
+async def gathered(bench: Bench, observer: Observer, early: Sequence[str] = ()) -> Evidence:
+    """All evidence of a run that has ended."""
+    names = {device.mac: device.name for device in bench.plan.devices}
+    images = await image_rows(bench, observer)
+
+    async def rows_of(query: str) -> list[dict[str, Any]]:
+        found = await observer.fetch(query)
+        return [dict(row) | {"device": names.get(row["device_mac"], row["device_mac"])} for row in found]
+
+    return Evidence(
+        plan=bench.plan,
+        history=bench.history,
+        ledger=ledger_of(bench, images),
+        images=images,
+        sessions=await rows_of(_SESSIONS),
+        payloads=await rows_of(_PAYLOADS),
+        blind=await _blind_spots(bench, observer),
+        early=early,
+    )
+
+
+async def _blind_spots(bench: Bench, observer: Observer) -> list[str]:
+    spots: list[str] = []
+    for table in _JUDGED_TABLES:
+        query = f"SELECT count(*) AS rows FROM {table}"
+        seen = (await observer.fetch(query))[0]["rows"]
+        there = await bench.owner.fetchval(query)
+        if seen != there:
+            spots.append(f"{seen} of {there} rows of {table}")
+    return spots

@@ -1,0 +1,402 @@
+"""Interprets a plan on a bench: the one orchestrator. Steps in order, then heal, drain, check.
+
+Nothing here knows which bench it runs on, and nothing asserts while a step goes on: an expectation is a question that
+`expectations` answers. `always` and `never` are asked after every COMMIT of a server and every message; `eventually`
+as well, until its limit. The first step that fails ends the steps; heal, drain and checks follow all the same.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from harness import checks
+from harness.bench import Bench
+from harness.errors import InternalError, WakestormError
+from harness.events import Failure
+from harness.evidence import Evidence
+from harness.expectations import Finding, World, evaluate, http_finding, is_from_database
+from harness.gathering import gathered, image_rows, ledger_of
+from harness.observe import ObservationTimedOut, Observer
+from harness.plan import Plan
+from harness.plan_steps import (
+    ActOn,
+    Advance,
+    Call,
+    Expect,
+    Hook,
+    Http,
+    InsertRows,
+    Offline,
+    Power,
+    RunSql,
+    Send,
+    StepPlan,
+    UpdateRows,
+    Wake,
+)
+from harness.rows import call_function, insert_rows, run_sql, update_rows
+from harness.sending import send
+from harness.trace import sequence_lines
+from harness.verdict import Verdict
+
+WAKE_LIMIT_MS: Final = 3_600_000
+"""A wake of simulated firmware is over within minutes; the longest is a hang until its watchdog."""
+
+
+class StepFailed(Exception):
+    """A step did not do what it says; carries the finding."""
+
+    def __init__(self, title: str, finding: Finding) -> None:
+        super().__init__(title)
+        self.title = title
+        self.finding = finding
+
+
+class TimeLimitReached(WakestormError):
+    """The scenario's time_limit of scenario time is over."""
+
+
+@dataclass(slots=True)
+class _Watch:
+    """An `always` or `never` expectation on watch; `until_ms` None: to the end."""
+
+    index: int
+    expect: Expect
+    since: int
+    until_ms: int | None
+    finding: Finding | None = None
+
+
+class Runner:
+    """Runs one plan. `failures` and `evidence` stand after `run`."""
+
+    def __init__(self, bench: Bench, *, early: Sequence[str] = ()) -> None:
+        self.bench = bench
+        self.plan: Plan = bench.plan
+        self.failures: list[Failure] = []
+        self.verdict = Verdict.PASS
+        self.evidence: Evidence | None = None
+        self._early = early
+        self._observer = Observer(bench.reader, bench.clock.now)
+        self._world = World(bench, self._observer, self._ledger)
+        self._since = 0
+        self._step_index = 0
+        self._watches = [_Watch(-1, expect, -1, None) for expect in self.plan.watches]
+        self._seen_by_watches = 0
+
+    # -- the whole -------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Steps, heal, drain, checks."""
+        self.bench.on_commit.append(self._look_after_commit)
+        for dut in self.bench.duts:
+            dut.heal()
+        await self._steps()
+        try:
+            await self._heal_and_drain()
+            await self._look_once_more()
+        except StepFailed as failed:
+            self._fail(failed.title, failed.finding, None)
+        self._judge_watches()
+        await self._check()
+
+    async def _steps(self) -> None:
+        for index, step in enumerate(self.plan.steps):
+            self._step_index = index
+            self._note("invoke", step, index)
+            if not isinstance(step, Expect):
+                self._since = len(self.bench.history)
+            try:
+                await self._step(index, step)
+                if self.bench.clock.elapsed_ms() > self.plan.time_limit_ms:
+                    raise TimeLimitReached(
+                        f"{self.bench.clock.elapsed_ms()} ms of {self.plan.time_limit_ms} ms are over"
+                    )
+            except StepFailed as failed:
+                self._note("fail", step, index)
+                self._fail(failed.title, failed.finding, step)
+                return
+            except ObservationTimedOut as error:
+                self._note("info", step, index)
+                self._inconclusive(str(error), step)
+                return
+            except WakestormError as error:
+                self._note("fail", step, index)
+                self._fail(
+                    type(error).__name__, Finding(holds=False, expected="the step to work", found=str(error)), step
+                )
+                return
+            self._note("ok", step, index)
+
+    def _note(self, kind: Any, step: StepPlan, index: int) -> None:
+        name = type(step).__name__.lower()
+        self.bench.history.append(self.bench.clock.elapsed_ms(), kind, "runner", step=name, index=index)
+
+    async def _step(self, index: int, step: StepPlan) -> None:
+        bench = self.bench
+        match step:
+            case Wake():
+                await self._wake(step)
+            case Advance():
+                self._arm(step.devices, step.faults)
+                await self._advance(step)
+            case Offline():
+                await self._offline(step)
+            case InsertRows():
+                await insert_rows(bench, step)
+            case UpdateRows():
+                await update_rows(bench, step)
+            case RunSql():
+                await run_sql(bench, step.sql)
+            case Send():
+                await send(bench, step)
+            case ActOn():
+                await bench.act(step)
+            case Call():
+                await self._call(step)
+            case Http():
+                self._demand("an HTTP exchange", await http_finding(bench, step.exchange))
+            case Power():
+                self._power(step)
+            case Hook():
+                await self._hook(step)
+            case Expect():
+                await self._expect(index, step)
+
+    # -- steps -----------------------------------------------------------------------------------------
+
+    def _arm(self, devices: Sequence[int], faults: Sequence[Any]) -> None:
+        for number in sorted({*devices, *(device for fault in faults for device in fault.devices)}):
+            if faults:
+                self.bench.duts[number].arm(faults)
+
+    async def _wake(self, step: Wake) -> None:
+        self._arm(step.devices, step.faults)
+        duts = [self.bench.duts[number] for number in step.devices]
+        for dut in duts:
+            dut.set_wifi(up=step.wifi_up)
+            dut.wake("button")
+        if step.wait:
+            await self._wait_asleep(step.devices)
+            for dut in duts:
+                dut.set_wifi(up=True)
+
+    async def _wait_asleep(self, devices: Sequence[int]) -> None:
+        """Returns when these devices sleep and the servers have worked off what they sent."""
+        bench = self.bench
+        until_ms = bench.clock.now_ms() + WAKE_LIMIT_MS
+        while awake := [bench.duts[number] for number in devices if not bench.duts[number].is_asleep]:
+            if not await bench.changes.wait(bench.clock, until_ms):
+                names = ", ".join(dut.planned.name for dut in awake)
+                finding = Finding(holds=False, expected="asleep within an hour", found=f"still awake: {names}")
+                raise StepFailed("devices do not sleep", finding)
+        await bench.settle()
+
+    async def _advance(self, step: Advance) -> None:
+        if step.duration_ms is not None:
+            await self._wait_until(self.bench.clock.now_ms() + step.duration_ms)
+            return
+        due = [next_wake for number in step.devices if (next_wake := self.bench.duts[number].next_wake_ms) is not None]
+        if not due:
+            finding = Finding(holds=False, expected="a sleeping device with a next wake", found="none")
+            raise StepFailed("advance: next_wake", finding)
+        await self._wait_until(max(due))
+
+    async def _wait_until(self, at_ms: int) -> None:
+        """Scenario time passes; what is due meanwhile happens."""
+        await self.bench.pass_time(at_ms)
+
+    async def _offline(self, step: Offline) -> None:
+        duts = [self.bench.duts[number] for number in step.devices]
+        for dut in duts:
+            dut.set_wifi(up=False)
+        for _ in range(step.wakes):
+            due = [dut.next_wake_ms for dut in duts if dut.next_wake_ms is not None]
+            await self._wait_until(max(due, default=self.bench.clock.now_ms()))
+            await self._wait_asleep(step.devices)
+        for dut in duts:
+            dut.set_wifi(up=True)
+
+    def _power(self, step: Power) -> None:
+        for number in step.devices:
+            dut = self.bench.duts[number]
+            match step.do:
+                case "loss":
+                    dut.power_loss(step.restore_after_ms)
+                case "restore":
+                    dut.wake("poweron")
+                case "reset":
+                    dut.reset()
+
+    async def _call(self, step: Call) -> None:
+        rows = await call_function(self.bench, step)
+        self._since = len(self.bench.history)
+        self._demand(f"call {step.function}", rows)
+
+    async def _hook(self, step: Hook) -> None:
+        function = getattr(importlib.import_module(step.module), step.function)
+        result = function(self.bench, **step.args)
+        if hasattr(result, "__await__"):
+            result = await result
+        if result is False:
+            raise StepFailed(f"hook {step.function}", Finding(holds=False, expected="not False", found="False"))
+
+    def _demand(self, title: str, finding: Finding) -> None:
+        if not finding.holds:
+            raise StepFailed(title, finding)
+
+    # -- expectations ------------------------------------------------------------------------------------
+
+    async def _expect(self, index: int, step: Expect) -> None:
+        since = -1 if step.since_start else self._since
+        match step.mode:
+            case "now":
+                await self.bench.settle()
+                self._demand("expected now", await self._look(step, since))
+            case "eventually":
+                await self._eventually(step, since)
+            case _:
+                until_ms = None if step.window_ms is None else self.bench.clock.now_ms() + step.window_ms
+                self._watches.append(_Watch(index, step, since, until_ms))
+
+    async def _look(self, step: Expect, since: int) -> Finding:
+        if is_from_database(step.subject):
+            async with self.bench.exclusive():
+                return await evaluate(self._world, step.subject, since)
+        return await evaluate(self._world, step.subject, since)
+
+    async def _eventually(self, step: Expect, since: int) -> None:
+        clock = self.bench.clock
+        until_ms = clock.now_ms() + (step.window_ms or 0)
+        while True:
+            finding = await self._look(step, since)
+            if finding.holds:
+                return
+            if clock.now_ms() >= until_ms:
+                raise StepFailed(f"not within {step.window_ms} ms", finding)
+            await self.bench.changes.wait(clock, until_ms)
+
+    async def _look_after_commit(self) -> None:
+        """After a COMMIT, before the next transaction: every watch is asked."""
+        for watch in self._watches:
+            if watch.finding is None and self._is_on(watch):
+                await self._ask(watch)
+        self.bench.changes.notify()
+
+    def _is_on(self, watch: _Watch) -> bool:
+        return watch.until_ms is None or self.bench.clock.now_ms() <= watch.until_ms
+
+    async def _ask(self, watch: _Watch) -> None:
+        finding = await evaluate(self._world, watch.expect.subject, watch.since)
+        if finding.holds == (watch.expect.mode == "never"):
+            watch.finding = finding
+
+    async def _look_once_more(self) -> None:
+        async with self.bench.exclusive():
+            for watch in self._watches:
+                if watch.finding is None and watch.until_ms is None:
+                    await self._ask(watch)
+
+    def _judge_watches(self) -> None:
+        for watch in self._watches:
+            if watch.finding is not None:
+                self._fail(f"{watch.expect.mode} did not hold", watch.finding, watch.expect)
+
+    # -- heal, drain, check --------------------------------------------------------------------------------
+
+    async def _heal_and_drain(self) -> None:
+        """Every fault ends; then each device goes through its next wakes (design 6.4: two)."""
+        bench = self.bench
+        bench.history.append(bench.clock.elapsed_ms(), "info", "runner", phase="heal")
+        everybody = range(len(bench.duts))
+        for dut in bench.duts:
+            dut.heal()
+        await bench.heal()
+        await self._wait_asleep(everybody)
+        for _ in range(self.plan.drain_wakes):
+            woken = [dut for dut in bench.duts if dut.wakes]
+            due = [dut.next_wake_ms for dut in woken if dut.next_wake_ms is not None]
+            if due:
+                await self._wait_until(max(due))
+                await self._wait_asleep(everybody)
+        for dut in bench.duts:
+            dut.rest()
+        await bench.finish_sessions()
+
+    async def _ledger(self) -> Any:
+        return ledger_of(self.bench, await image_rows(self.bench, self._observer))
+
+    async def _check(self) -> None:
+        for text in self.bench.server_failures():
+            self._fail("a server ended by itself", Finding(holds=False, expected="it serves", found=text), None)
+        async with self.bench.exclusive():
+            evidence = self.evidence = await gathered(self.bench, self._observer, self._early)
+        names = checks.ALL if "all" in self.plan.checks else self.plan.checks
+        for name in names:
+            try:
+                violations = importlib.import_module(f"harness.checks.{name}").check(evidence)
+            except Exception as error:
+                raise InternalError(f"the check {name} crashed: {type(error).__name__}: {error}") from error
+            for violation in violations:
+                if not self._is_waived(name, violation.device):
+                    finding = Finding(
+                        holds=False,
+                        expected=checks.CATALOGUE[name],
+                        found=violation.text,
+                        rows=tuple(dict(row) for row in violation.rows),
+                    )
+                    self._fail(f"check {name}", finding, None, device=violation.device, path=name)
+        bad = [failure.path for failure in self.failures]
+        self.bench.history.append(self.bench.clock.elapsed_ms(), "check", "runner", checks=list(names), failed=bad)
+
+    def _is_waived(self, check: str, device: str) -> bool:
+        numbers = {planned.number for planned in self.plan.devices if planned.name == device}
+        return any(
+            waiver.check == check and (not device or numbers <= set(waiver.devices)) for waiver in self.plan.waivers
+        )
+
+    # -- failures ------------------------------------------------------------------------------------------
+
+    def _inconclusive(self, why: str, step: StepPlan) -> None:
+        self._fail("nothing was proved", Finding(holds=False, expected="an answer", found=why), step)
+        self.verdict = Verdict.INCONCLUSIVE
+
+    def _fail(self, title: str, finding: Finding, step: StepPlan | None, *, device: str = "", path: str = "") -> None:
+        if self.verdict is Verdict.PASS:
+            self.verdict = Verdict.FAIL
+        who = device or self._device_of(step)
+        self.failures.append(
+            Failure(
+                title=title,
+                expected=finding.expected,
+                found=finding.found,
+                rows=tuple(json.loads(json.dumps(row, default=str)) for row in finding.rows),
+                step_index=self._step_index if step is not None else None,
+                step_line=step.place.line if step is not None else None,
+                path=step.place.path if step is not None else path,
+                hint=finding.hint,
+                trace=sequence_lines(self.bench.history, who) if who else (),
+            )
+        )
+
+    def _device_of(self, step: StepPlan | None) -> str:
+        """The device that a failed step is about, or the first."""
+        devices = self.plan.devices
+        numbers: Sequence[int] | None = None
+        ids: Any = None
+        if isinstance(step, Expect):
+            subject: Any = step.subject
+            numbers = next(
+                (found for name in ("to", "sender", "devices") if (found := getattr(subject, name, None))), None
+            )
+            ids = (getattr(subject, "where", None) or {}).get("device_id")
+        if numbers:
+            return devices[numbers[0]].name
+        wanted = ids if isinstance(ids, list) else [ids]
+        return next(
+            (device.name for device in devices if device.device_id in wanted), devices[0].name if devices else ""
+        )
