@@ -162,7 +162,7 @@ class VirtualLoop(ClosedWorldLoop):
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
-        if self._is_buried(context):
+        if (self._buried or self._is_over) and self._is_buried(context):
             self._graveyard.append((callback, args))
             handle = asyncio.Handle(callback, args, self, context)
             handle.cancel()
