@@ -80,7 +80,7 @@ async def test_a_name_used_twice_keeps_both_photos(migrated: Database) -> None:
         old = await add_image(owner, device_id, status="complete", image_size=4000)
         row = await _ingest(owner, device_id, captured_at=NOW + timedelta(days=1))
         third = await _ingest(owner, device_id, captured_at=NOW + timedelta(days=1), image_size=5000)
-        names = dict(await owner.fetch("SELECT image_id, image_name FROM device_images"))
+        names = {row["image_id"]: row["image_name"] for row in await owner.fetch("SELECT * FROM device_images")}
         wire_names = await owner.fetch("SELECT DISTINCT wire_image_name FROM device_images")
         superseded = await owner.fetchrow("SELECT * FROM device_images WHERE image_id = $1", row["image_id"])
         event = await owner.fetchval("SELECT event_type FROM device_history")
@@ -100,10 +100,14 @@ async def test_a_superseded_photo_is_resumed_by_its_own_metadata(migrated: Datab
     async with migrated.connect(now=NOW) as owner:
         device_id = await add_device(owner)
         first = await _ingest(owner, device_id)
-        await _ingest(owner, device_id, captured_at=NOW + timedelta(hours=1))
+        newer = await _ingest(owner, device_id, captured_at=NOW + timedelta(hours=1))
+        [open_one] = await owner.fetch("SELECT * FROM fn_check_image_resumable($1, 'image_1.jpg')", device_id)
         again = await _ingest(owner, device_id)
-        status = await owner.fetchval("SELECT status FROM device_images WHERE image_id = $1", first["image_id"])
-    assert (again["image_id"], again["is_resume"], status) == (first["image_id"], True, "receiving")
+        image = await owner.fetchrow("SELECT * FROM device_images WHERE image_id = $1", first["image_id"])
+    assert open_one["image_id"] == newer["image_id"]
+    assert (again["image_id"], again["is_resume"]) == (first["image_id"], True)
+    assert image is not None
+    assert (image["status"], image["timeout_reason"], image["failed_at"]) == ("receiving", None, None)
 
 
 @pytest.mark.parametrize(

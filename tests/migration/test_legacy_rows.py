@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from server.migrations import apply
-from tests.migration.support import NOW, Connection, Database, add, add_device
+from tests.migration.support import NOW, Connection, Database, add, add_chunks, add_device
 
 pytestmark = pytest.mark.postgres
 
@@ -156,7 +156,7 @@ async def test_chunks_find_their_image_and_the_count_follows_what_is_there(empty
             )  # fmt: skip
     await apply.upgrade(empty.dsn())
     async with empty.connect() as owner:
-        counts = dict(await owner.fetch("SELECT image_id, received_chunks FROM device_images"))
+        counts = {row["image_id"]: row["received_chunks"] for row in await owner.fetch("SELECT * FROM device_images")}
         assert counts == {half: 2, gone: 0}
         assert await owner.fetchval("SELECT fn_missing_chunks($1)", half) == [1, 3]
         staged = await owner.fetchrow("SELECT wire_image_name, chunk_index FROM device_image_chunks_staged")
@@ -178,3 +178,27 @@ async def test_of_several_open_sessions_the_newest_stays_open(empty: Database) -
     async with empty.connect() as owner:
         rows = await owner.fetch("SELECT status FROM device_wake_sessions ORDER BY wake_timestamp")
     assert [row["status"] for row in rows] == ["timeout", "timeout", "in_progress"]
+
+
+async def test_rows_of_today_survive_the_way_down_and_up(empty: Database) -> None:
+    await apply.upgrade(empty.dsn())
+    async with empty.connect(now=NOW) as owner:
+        device_id = await add_device(owner, next_wake_at=NOW, wake_schedule_cron="0 */3 * * *")
+        for day in range(2):
+            row = await owner.fetchrow(
+                "SELECT * FROM fn_wake_ingestion_handler($1, $2, 'image_1.jpg', '{\"total_chunks\": 4}')",
+                device_id, NOW + day * 24 * HOUR,
+            )  # fmt: skip
+        assert row is not None
+        await add_chunks(owner, row["image_id"], 0, 3)
+        await owner.execute("UPDATE device_wake_payloads SET protocol_state = 'ack_pending_sent'")
+        await owner.execute("UPDATE device_images SET retry_count = 1 WHERE status = 'pending'")
+        assert len(await owner.fetch("SELECT * FROM timeout_stale_images()")) == 1
+        before = await owner.fetch("SELECT image_id, image_name, status FROM device_images ORDER BY image_name")
+        chunks = await owner.fetch("SELECT * FROM device_image_chunks ORDER BY chunk_index")
+    await apply.downgrade(empty.dsn(), "legacy_base")
+    await apply.upgrade(empty.dsn())
+    async with empty.connect() as owner:
+        assert await owner.fetch("SELECT image_id, image_name, status FROM device_images ORDER BY image_name") == before
+        assert await owner.fetch("SELECT * FROM device_image_chunks ORDER BY chunk_index") == chunks
+        assert await owner.fetchval("SELECT count(*) FROM device_commands WHERE command_type = 'retry_image'") == 1

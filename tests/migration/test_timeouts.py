@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -18,7 +19,7 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 
 
-async def _stale_image(connection: Connection, mac: str = "AABBCCDDEEFF", **columns: object) -> tuple[UUID, UUID]:
+async def _stale_image(connection: Connection, mac: str = "AABBCCDDEEFF", **columns: Any) -> tuple[UUID, UUID]:
     """A device whose wake window passed 5 minutes ago, with an image at 3 of 4 chunks."""
     device_id = await add_device(
         connection, mac, next_wake_at=NOW - 5 * MINUTE, wake_schedule_cron="0 */3 * * *", is_active=True

@@ -4,7 +4,7 @@ DROP FUNCTION fn_check_image_resumable(uuid, text);
 DROP FUNCTION fn_log_duplicate_image(uuid, uuid, text, timestamptz, jsonb);
 
 -- The newest incomplete capture of that name, by the device's name or ours; no row where there is none. Failed
--- images can be resumed while they have retries left.
+-- images can be resumed while they have retries left; a superseded one only by its own metadata, not by its name.
 CREATE FUNCTION fn_check_image_resumable(p_device_id uuid, p_image_name text)
 RETURNS TABLE (
     image_id uuid, status text, received_chunks integer, total_chunks integer, can_resume boolean,
@@ -19,6 +19,7 @@ AS $$
     FROM device_images i
     WHERE i.device_id = p_device_id AND i.status IN ('pending', 'receiving', 'failed')
         AND (i.wire_image_name = p_image_name OR i.image_name = p_image_name)
+        AND i.timeout_reason IS DISTINCT FROM 'superseded'
     ORDER BY i.status = 'failed', i.captured_at DESC, i.created_at DESC, i.image_id
     LIMIT 1
 $$;

@@ -152,6 +152,7 @@ BEGIN
             session_id = CASE WHEN i.status = 'complete' THEN i.session_id ELSE v_session_id END,
             status = CASE WHEN i.status = 'failed' THEN 'receiving' ELSE i.status END,
             failed_at = CASE WHEN i.status = 'failed' THEN NULL ELSE i.failed_at END,
+            timeout_reason = CASE WHEN i.status = 'failed' THEN NULL ELSE i.timeout_reason END,
             total_chunks = coalesce(i.total_chunks, (p_telemetry_data ->> 'total_chunks')::integer),
             image_size = coalesce(i.image_size, (p_telemetry_data ->> 'image_size')::integer)
         WHERE i.image_id = v_image_id AND i.device_id = p_device_id
