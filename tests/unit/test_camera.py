@@ -31,6 +31,23 @@ def test_a_photo_decodes_and_has_its_size(picture: Literal["fast", "photo"], siz
     assert min(decoded(jpeg)) >= 8
 
 
+def test_sizes_around_a_full_segment_are_met() -> None:
+    for size_bytes in range(65_650, 66_700):
+        jpeg = render("B8F862F9C1C4", 1, 1, size_bytes)
+        assert len(jpeg) == size_bytes
+        assert set(jpeg_markers(jpeg)) <= set(range(0xC0, 0xFF))
+
+
+def jpeg_markers(jpeg: bytes) -> list[int]:
+    """The segments before the picture's data: each says its length, so a wrong one leads astray."""
+    markers, place = [], 2
+    while jpeg[place + 1] != 0xDA:
+        assert jpeg[place] == 0xFF
+        markers.append(jpeg[place + 1])
+        place += 2 + int.from_bytes(jpeg[place + 2 : place + 4], "big")
+    return markers
+
+
 @settings(max_examples=200, deadline=None)
 @given(size_bytes=st.integers(400, 200_000), wake_number=st.integers(1, 10_000))
 def test_any_size_is_met_to_the_byte(size_bytes: int, wake_number: int) -> None:

@@ -193,9 +193,42 @@ def test_missing_chunks_alone_are_sent_again_at_most_three_times() -> None:
     for _ in range(3):
         play >> told(MissingChunks(image_name="image_1.jpg", chunk_indexes=(0, 2, 2, 7))) >> all_sent()
         assert play.device.state is State.AWAITING_ACK
-    play >> told(MissingChunks(image_name="image_1.jpg", chunk_indexes=(0, 2))) << []
+    play >> told(MissingChunks(image_name="image_1.jpg", chunk_indexes=(0, 2))) << [] >> all_sent() << []
     sent = [effect.chunk_index for effect in play.history if isinstance(effect, Publish) and effect.event == "chunk"]
     assert sent == [0, 1, 2] + [0, 2] * 3
+
+
+def test_a_missing_chunk_that_is_still_to_come_is_sent_once() -> None:
+    play = awake() >> told(Capture()) >> told(MissingChunks(image_name="image_1.jpg", chunk_indexes=(1, 2))) << []
+    play >> all_sent() << IMAGE_1[1:]
+
+
+def test_a_confirmed_image_that_is_wanted_again_needs_an_ack_again() -> None:
+    play = awake() >> told(Capture()) >> all_sent()
+    done = Done(image_name="image_1.jpg", next_wake=HALF_PAST_FIVE)
+    play >> told(done) >> later(500) >> told(SendImage(image_name="image_1.jpg")) << IMAGE_1[:1]
+    play >> all_sent() << IMAGE_1[1:]
+    assert play.device.state is State.LINGERING
+    play >> later(900) << [] >> told(done) << [] >> later(900) << [] >> later(100)
+    play << ["disconnect", "sleep until 05 17:30:00"]
+
+
+def test_a_wake_time_that_passed_while_sending_means_at_once() -> None:
+    play = awake() >> told(Capture()) >> all_sent()
+    play >> told(Done(image_name="image_1.jpg", next_wake=moment(play, 500)))
+    play >> deadline() << ["disconnect", f"sleep until {moment(play, 1_000):%d %H:%M:%S}"]
+
+
+def test_this_very_moment_means_tomorrow() -> None:
+    play = awake() >> told(Sleep(next_wake=moment(Playbook(), 0))) << ["disconnect", "sleep until 06 00:00:00"]
+    assert play.device.state is State.SLEEPING
+
+
+@pytest.mark.parametrize("habit", [{"hangs_after_error": True}, {"reconnects_per_wake": 1}])
+def test_a_link_lost_after_the_final_ack_is_no_error(habit: dict[str, Any]) -> None:
+    play = awake(**habit) >> told(Capture()) >> all_sent()
+    play >> told(Done(image_name="image_1.jpg", next_wake=HALF_PAST_FIVE)) >> link_lost()
+    play << ["disconnect", "sleep until 05 17:30:00"]
 
 
 def test_nothing_missing_changes_nothing() -> None:

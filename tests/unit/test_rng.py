@@ -54,6 +54,12 @@ def test_draws_are_spread_evenly() -> None:
     assert {rng.between(1, 3) for _ in range(100)} == {1, 2, 3}
 
 
+def test_a_limit_that_does_not_divide_is_fair_too() -> None:
+    rng = Rng(7)
+    low = sum(rng.below(3 * 2**62) < 2**62 for _ in range(3_000))
+    assert 900 < low < 1_100
+
+
 def test_a_limit_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="limit is 0"):
         Rng(1).below(0)
