@@ -34,6 +34,8 @@ def reset_reason(text: str) -> ResetReason:
     """`timer` and `button` end a deep sleep; else the name of a reason, in any case. Raises ValueError."""
     if text.lower() in ("timer", "button", "manual"):
         return ResetReason.DEEPSLEEP
+    if text.lower() == "software":
+        return ResetReason.SW
     try:
         return ResetReason(text.lower())
     except ValueError:

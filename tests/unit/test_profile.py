@@ -63,6 +63,7 @@ def test_a_battery_gives_what_it_holds() -> None:
 
 def test_reset_reasons_have_names() -> None:
     assert reset_reason("timer") is reset_reason("button")
+    assert reset_reason("software") is reset_reason("sw")
     assert reset_reason("BROWNOUT").loses_rtc
     assert not reset_reason("panic").loses_rtc
     with pytest.raises(ValueError, match="no reset reason 'flood'"):
