@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
+from server import wake
 from tests.migration.support import Database
 
 pytestmark = pytest.mark.postgres
@@ -41,6 +42,7 @@ CASES = [
     # Lord Howe moves by 30 minutes; Samoa skipped 2011-12-30 whole.
     ("2026-04-04T12:00Z", "45 1 * * *", "Australia/Lord_Howe", "2026-04-04T14:45Z"),
     ("2026-10-03T15:00Z", "15 2 * * *", "Australia/Lord_Howe", "2026-10-04T15:15Z"),
+    ("2026-01-05T09:00Z", "*/60 */24 * * *", "UTC", "2026-01-06T00:00Z"),
     ("2011-12-29T23:00Z", "0 12 * * *", "Pacific/Apia", "2011-12-30T22:00Z"),
 ]
 
@@ -53,8 +55,8 @@ REFUSED = [
     ("0 24 * * *", 'hour field "24"'),
     ("0 8-10 * * *", 'hour field "8-10"'),
     ("0 */0 * * *", 'hour field "*/0"'),
-    ("0 */24 * * *", 'hour field "*/24"'),
-    ("*/60 * * * *", 'minute field "*/60"'),
+    ("0 */25 * * *", 'hour field "*/25"'),
+    ("*/61 * * * *", 'minute field "*/61"'),
     ("5,,6 * * * *", 'minute field "5,,6"'),
     ("0 H * * *", 'hour field "H"'),
     ("-1 * * * *", 'minute field "-1"'),
@@ -69,6 +71,45 @@ REFUSED = [
 async def test_the_next_wake(migrated: Database, after: str, schedule: str, zone: str | None, expected: str) -> None:
     async with migrated.connect() as owner:
         assert await owner.fetchval(NEXT, after, schedule, zone) == datetime.fromisoformat(expected)
+
+
+@pytest.mark.parametrize("schedule", [schedule for schedule, _ in REFUSED])
+def test_the_server_refuses_the_same_forms(schedule: str) -> None:
+    with pytest.raises(wake.ScheduleError):
+        wake.next_wake(schedule, "UTC", datetime.fromisoformat("2026-01-05T00:00Z"))
+
+
+async def test_the_server_computes_the_same(migrated: Database) -> None:
+    """Every schedule in every zone, over the clock changes of a year and between them."""
+    schedules = ["0 */3 * * *", "30 2 * * *", "*/20 1,2,3 * * *", "15 * * * *", "5,50 */5 * * *", "0 0 * * *"]
+    zones = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/St_Johns", "Asia/Kathmandu"]
+    days = [
+        "2026-01-05",
+        "2026-03-08",
+        "2026-03-28",
+        "2026-03-29",
+        "2026-04-04",
+        "2026-10-03",
+        "2026-10-25",
+        "2026-11-01",
+    ]
+    instants = [
+        datetime.fromisoformat(f"{day}T00:00Z") + timedelta(minutes=17 * step) for day in days for step in range(85)
+    ]
+    inputs = [(at, schedule, zone) for at in instants for schedule in schedules for zone in zones]
+    async with migrated.connect() as owner:
+        rows = await owner.fetch(
+            "SELECT fn_calculate_next_wake_time(at, schedule, zone) AS wake "
+            "FROM unnest($1::timestamptz[], $2::text[], $3::text[]) WITH ORDINALITY AS u (at, schedule, zone, n) "
+            "ORDER BY n",
+            *(list(column) for column in zip(*inputs, strict=True)),
+        )
+    differing = [
+        (at, schedule, zone, row["wake"])
+        for (at, schedule, zone), row in zip(inputs, rows, strict=True)
+        if row["wake"] != wake.next_wake(schedule, zone, at)
+    ]
+    assert not differing, differing[:5]
 
 
 @pytest.mark.parametrize(("schedule", "reason"), REFUSED)

@@ -11,7 +11,7 @@ BEGIN
     IF p_star AND p_text = '*' THEN
         RETURN ARRAY(SELECT generate_series(0, p_limit - 1));
     END IF;
-    IF p_text ~ '^\*/[0-9]{1,2}$' AND substr(p_text, 3)::integer BETWEEN 1 AND p_limit - 1 THEN
+    IF p_text ~ '^\*/[0-9]{1,2}$' AND substr(p_text, 3)::integer BETWEEN 1 AND p_limit THEN
         RETURN ARRAY(SELECT generate_series(0, p_limit - 1, substr(p_text, 3)::integer));
     END IF;
     IF p_text ~ '^[0-9]{1,2}(,[0-9]{1,2})*$' THEN
@@ -24,7 +24,7 @@ BEGIN
         USING ERRCODE = 'invalid_parameter_value',
         HINT = format(
             'Give a number from 0 to %s, a list such as 6,18, or */N with N from 1 to %s%s.',
-            p_limit - 1, p_limit - 1, CASE WHEN p_star THEN ', or *' ELSE '' END
+            p_limit - 1, p_limit, CASE WHEN p_star THEN ', or *' ELSE '' END
         );
 END
 $$;
