@@ -43,7 +43,7 @@ class InternalError(WakestormError):
     exit_code: ClassVar[int] = 70
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Mistake:
     """One thing that is wrong in a scenario file; `line` counts from 1, `path` is empty for the whole file."""
 
@@ -66,7 +66,9 @@ class ScenarioError(WakestormError):
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         """Carries all mistakes, in the order of the file; shows as many as fit on a screen."""
-        self.mistakes = tuple(sorted(mistakes))
+        self.mistakes = tuple(
+            sorted(mistakes, key=lambda mistake: (mistake.file, mistake.line, mistake.path, mistake.reason))
+        )
         shown = [str(mistake) for mistake in self.mistakes[: self.SHOWN_MAX]]
         if len(self.mistakes) > self.SHOWN_MAX:
             shown.append(f"... and {len(self.mistakes) - self.SHOWN_MAX} more")

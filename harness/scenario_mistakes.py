@@ -22,6 +22,7 @@ _TAGGED: Final[dict[str, type[BaseModel]]] = {
 }
 _NOTHING: Final = {"advance": "0s"}
 _PART: Final = re.compile(r"steps\[\d+\]|devices\.[^.\[]+|[^.\[]+")
+_BOUNDS: Final = {"ge": "must be at least", "le": "must be at most", "gt": "must be above", "lt": "must be below"}
 _WANTED: Final = {
     "int_type": "a whole number is needed",
     "float_type": "a number is needed",
@@ -89,6 +90,9 @@ def _mistake(details: ErrorDetails) -> PathMistake:
         return PathMistake(path, f"{_WANTED[kind]}, found {_shown(value)}", hint)
     if kind == "string_pattern_mismatch":
         return PathMistake(path, f"{_shown(value)} is not written rightly", f"pattern {context.get('pattern')}")
+    for bound, words in _BOUNDS.items():
+        if bound in context:
+            return PathMistake(path, f"{words} {context[bound]}, found {_shown(value)}")
     message = details["msg"]
     return PathMistake(path, f"{message[:1].lower()}{message[1:]}, found {_shown(value)}")
 
