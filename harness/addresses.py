@@ -32,6 +32,9 @@ ADDRESS_PATTERN: Final = (
 Direction = Literal["sent", "received"]
 Which = int | Literal["any", "last"]
 
+DEVICE_PLACE: Final = re.compile(r"\$\{([a-z][a-z0-9_-]{0,31}(?:\[[0-9]{1,5}\])?)\.(mac|id)\}")
+"""`${yard[0].mac}`: a device's MAC or id, put into a text."""
+
 _WHO: Final = re.compile(r"([a-z][a-z0-9_-]{0,31})(?:\[(?:([0-9]{1,5})(?:\.\.([0-9]{1,5}))?|(\*))\])?")
 _ADDRESS: Final = re.compile(r"([a-z_]+)(?:\[([^\]]*)\])?\.([a-z_]+)")
 

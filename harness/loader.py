@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from harness.checks import CATALOGUE
 from harness.errors import Mistake, ScenarioError, UsageError
 from harness.matrix import PathMistake, cases_of, name_mistakes, substituted
 from harness.scenario import Case, LoadedScenario, Scenario
 from harness.scenario_mistakes import mistakes_of, without_spoiled
-from harness.scenario_rules import Vocabulary, rule_mistakes
+from harness.scenario_rules import Vocabulary, place_mistakes, rule_mistakes
 from harness.yaml_reader import TEXT_SIZE_BYTES_MAX, read_yaml
 from simulator.profile import BASES, MISBEHAVIOURS
 
@@ -107,8 +108,8 @@ def line_of(lines: dict[str, int], path: str) -> int:
 
 
 def known_words() -> Vocabulary:
-    """Profiles, misbehaviours and tables as this installation has them."""
-    return Vocabulary(profiles=tuple(BASES), misbehaviours=tuple(MISBEHAVIOURS))
+    """Profiles, misbehaviours, checks and tables as this installation has them."""
+    return Vocabulary(profiles=tuple(BASES), misbehaviours=tuple(MISBEHAVIOURS), checks=tuple(CATALOGUE))
 
 
 def _cases(tree: dict[str, Any], words: Vocabulary) -> tuple[list[Case], list[PathMistake]]:
@@ -138,7 +139,7 @@ def _checked(text: dict[str, Any], words: Vocabulary) -> tuple[Scenario | None, 
     except ValidationError as error:
         wrong = mistakes_of(error)
         return None, wrong + _further_mistakes(text, [mistake.path for mistake in wrong], words)
-    wrong = rule_mistakes(model, words)
+    wrong = rule_mistakes(model, words) + place_mistakes(text, model)
     return (None, wrong) if wrong else (model, [])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Final
 
+from harness.addresses import DEVICE_PLACE
 from harness.errors import did_you_mean
 from harness.scenario_types import Scalar
 from harness.units import LanguageError
@@ -17,7 +18,6 @@ CASES_MAX: Final = 1_000
 _RANGE: Final = re.compile(r"([0-9]{1,5})\.\.([0-9]{1,5})")
 _LABEL: Final = re.compile(r"[a-z_][a-z0-9_]{0,31}")
 _PLACE: Final = re.compile(r"\$\{([^}]*)\}")
-_DEVICE_PLACE: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}(\[[0-9]{1,5}\])?\.(mac|id)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,12 @@ def name_mistakes(tree: dict[str, Any], names: list[str]) -> list[PathMistake]:
     """Places whose name nobody gives, and names that no place uses."""
     mistakes: list[PathMistake] = []
     used: set[str] = set()
-    for path, text in _texts(tree, ""):
+    for path, text in texts_of(tree, ""):
         if path.startswith("matrix."):
             continue
         for place in _PLACE.findall(text):
             used.add(place)
-            if place not in names and _DEVICE_PLACE.fullmatch(place) is None:
+            if place not in names and DEVICE_PLACE.fullmatch(f"${{{place}}}") is None:
                 hint = (
                     did_you_mean(place, names)
                     if names
@@ -123,13 +123,14 @@ def _axis(label: str, values: object) -> list[dict[str, Scalar]]:
     return axis
 
 
-def _texts(value: object, path: str) -> Iterator[tuple[str, str]]:
+def texts_of(value: object, path: str) -> Iterator[tuple[str, str]]:
+    """Every text in which something is to be put in, with its path."""
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _texts(item, f"{path}.{key}" if path else str(key))
+            yield from texts_of(item, f"{path}.{key}" if path else str(key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _texts(item, f"{path}[{index}]")
+            yield from texts_of(item, f"{path}[{index}]")
     elif isinstance(value, str) and "${" in value:
         yield path, value
 

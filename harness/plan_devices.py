@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from harness.addresses import Who, parse_who
+from harness.addresses import DEVICE_PLACE, Who, parse_who
 from harness.cron import cron_of_interval, shortest_gap_ms
 from harness.plan_steps import PlannedDevice, TraitValue
 from harness.scenario import Scenario
@@ -20,7 +19,6 @@ MAC_PREFIX: Final = "B8F862"
 INTERVAL_DEFAULT_MS: Final = 3 * 3_600_000
 
 _DEVICE_IDS: Final = uuid.UUID("6f0f1f6e-3a55-5c11-9d0c-2b1a4c8e7d10")
-_DEVICE_PLACE: Final = re.compile(r"\$\{([a-z][a-z0-9_-]{0,31}(?:\[[0-9]{1,5}\])?)\.(mac|id)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ class Fleet:
         if isinstance(value, list):
             return [self.filled(item) for item in value]
         if isinstance(value, str) and "${" in value:
-            return _DEVICE_PLACE.sub(lambda place: self._property(place[1], place[2]), value)
+            return DEVICE_PLACE.sub(lambda place: self._property(place[1], place[2]), value)
         return value
 
     def row(self, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from harness.scenario_types import (
     Duration,
     Identifier,
     Row,
+    Shorthand,
     StrictModel,
     Topic,
     WhoField,
@@ -160,7 +161,9 @@ class Expectation(StrictModel):
         None, description="What the SELECT gives: one value, a list of values (one column), or a list of rows."
     )
     message: MessageExpectation | None = Field(None, description="MQTT messages.")
-    log: LogExpectation | None = Field(None, description="Lines of the server's log.")
+    log: Annotated[LogExpectation, Shorthand("contains", schema={"type": "string"})] | None = Field(
+        None, description="Lines of the server's log; a text stands for `contains`."
+    )
     ledger: LedgerExpectation | None = Field(None, description="Photos captured, stored, lost, doubled, damaged.")
     queue: QueueExpectation | None = Field(None, description="Images that wait on the SD cards.")
     photos: PhotosExpectation | None = Field(None, description="Photos taken.")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from harness.checks import ALL, CATALOGUE
 from harness.scenario_examples import STEPS
 from harness.scenario_introduction import INTRODUCTION
 from harness.scenario_schema import ROOT, SOME_PLACE, WHOLE_PLACE, scenario_schema, write_or_check
@@ -60,6 +61,8 @@ def rendered() -> str:
     lines += ["", "Any number of these may follow, as in `esp32s3-cam@3.5.0+metadata-storm`:\n"]
     lines += ["| misbehaviour | what it does |", "|---|---|"]
     lines += [f"| `+{word}` | {summary} |" for word, (summary, _) in MISBEHAVIOURS.items()]
+    lines += ["", "## Checks\n", "`all` is every one of these:\n", "| check | what holds |", "|---|---|"]
+    lines += [f"| `{name}` | {CATALOGUE[name]} |" for name in ALL]
     lines += ["", "## Tables\n", ", ".join(f"`{table}`" for table in TABLES) + ". Their columns: `docs/schema.md`."]
     return "\n".join(lines) + "\n"
 

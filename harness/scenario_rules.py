@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from harness.addresses import Who
+from harness.addresses import DEVICE_PLACE, Who, parse_who
 from harness.errors import did_you_mean
-from harness.matrix import PathMistake
+from harness.matrix import PathMistake, texts_of
 from harness.scenario import Scenario
 from harness.scenario_expect import Expectation, RowsExpectation
 from harness.scenario_faults import Fault
@@ -40,6 +41,19 @@ class Vocabulary:
 def rule_mistakes(scenario: Scenario, words: Vocabulary) -> list[PathMistake]:
     """Everything that the models alone can not see, in the order of the file."""
     return [*_header(scenario, words), *_steps(scenario, words)]
+
+
+def place_mistakes(tree: dict[str, Any], scenario: Scenario) -> list[PathMistake]:
+    """Places like `${yard[0].mac}` that name no device, or more than one."""
+    found: list[PathMistake] = []
+    for path, text in texts_of(tree, ""):
+        for name, what in DEVICE_PLACE.findall(text):
+            term = parse_who(name)[0]
+            wrong = list(_who(scenario, (term,), path))
+            if not wrong and term.first is None and scenario.devices[name].count > 1:
+                wrong = [PathMistake(path, f"{name} names several devices", f"write ${{{name}[0].{what}}}")]
+            found += wrong
+    return found
 
 
 def _header(scenario: Scenario, words: Vocabulary) -> Iterator[PathMistake]:
@@ -156,8 +170,6 @@ def _given(scenario: Scenario, step: GivenStep, words: Vocabulary, path: str) ->
 def _row(scenario: Scenario, row: Row, path: str) -> Iterator[PathMistake]:
     if "device" not in row:
         return
-    from harness.addresses import parse_who
-
     try:
         who = parse_who(row["device"])
     except LanguageError as error:

@@ -123,7 +123,7 @@ steps:
   - hook: my_module:my_function
     args: {x: 1}
 checks: [all]
-waive: [{check: no_damaged, because: "bits are flipped on purpose", who: yard}]
+waive: [{check: no_damaged_image, because: "bits are flipped on purpose", who: yard}]
 drain: {wakes: 3}
 """
 
