@@ -31,6 +31,7 @@ class Settings:
     monitor_every_s: int = 300
     monitor_token: str | None = None
     ca_file: str | None = None
+    keep_alive_s: int = 30
 
 
 def mqtt_settings(settings: Settings, *, tls: ssl.SSLContext | None = None) -> MqttSettings:
@@ -48,6 +49,7 @@ def mqtt_settings(settings: Settings, *, tls: ssl.SSLContext | None = None) -> M
         host=parts.hostname,
         port=port,
         client_id=settings.client_id,
+        keep_alive_s=settings.keep_alive_s,
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
         tls=tls,

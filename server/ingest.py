@@ -68,7 +68,8 @@ IMAGE_COMMANDS = (CommandType.RETRY_IMAGE, CommandType.SEND_IMAGE, CommandType.R
 def receive(turn: Turn, message: DeviceMessage) -> list[Effect]:
     """Fold one device message into the turn; returns all effects of the turn so far."""
     turn.view.last_seen_at = turn.now
-    turn.add(SaveDevice(turn.view))
+    if not isinstance(message, Chunk):
+        turn.add(SaveDevice(turn.view))
     match message:
         case Hello():
             _hello(turn, message)
@@ -302,11 +303,7 @@ def _telemetry(turn: Turn, message: Telemetry) -> None:
     view = turn.view
     _note_readings(view, message)
     session = view.session
-    readings = {
-        key: value
-        for key in SENSOR_KEYS
-        if (value := getattr(message.sensors, key)) is not None
-    }
+    readings = {key: value for key in SENSOR_KEYS if (value := getattr(message.sensors, key)) is not None}
     if session is not None and session.is_open:
         touch(turn, session)
         session.telemetry |= readings

@@ -1,6 +1,6 @@
 """Every 5 minutes: images past their window are failed and retried, commands expire, nothing is left lying.
 
-The decisions are SQL's (`timeout_stale_images`, design 9.3); this is the clock behind them, and the sweep for images and
+The decisions are SQL's (`timeout_stale_images`, design 9.3); this is the clock behind them, and the sweep for images or
 sessions that a server which died left in the middle.
 """
 

@@ -100,8 +100,8 @@ def session_view(row: Row) -> SessionView:
     )
 
 
-def image_view(row: Row) -> ImageView:
-    """One image with the chunk indexes that are there."""
+def image_view(row: Row, created_seq: int) -> ImageView:
+    """One image with the chunk indexes that are there; `created_seq` orders images by age."""
     metadata = dict(row["metadata"] or {})
     return ImageView(
         image_id=row["image_id"],
@@ -124,7 +124,7 @@ def image_view(row: Row) -> ImageView:
         dialect=row["dialect"],
         expected_sha256=metadata.get("image_sha256"),
         metadata=metadata,
-        created_seq=row["created_seq"],
+        created_seq=created_seq,
         error_code=row["error_code"] or 0,
     )
 

@@ -42,7 +42,6 @@ class Wanted:
     image_names: frozenset[str] = frozenset()
     image_ids: frozenset[UUID] = frozenset()
     commands: bool = False
-    staged: bool = True
 
 
 async def prepare_connection(connection: Connection) -> None:
@@ -58,7 +57,13 @@ async def prepare_connection(connection: Connection) -> None:
 
 async def open_pool(dsn: str, *, size: int = 4, **options: Any) -> asyncpg.Pool:
     """A pool of prepared connections; raises OSError or asyncpg.PostgresError where the database is not there."""
-    return await asyncpg.create_pool(dsn, min_size=1, max_size=size, init=prepare_connection, **options)
+    return await asyncpg.create_pool(
+        dsn, min_size=1, max_size=size, init=prepare_connection, reset=_nothing_to_reset, **options
+    )
+
+
+async def _nothing_to_reset(connection: Connection) -> None:
+    """Every setting is local to its transaction, so a released connection is clean already."""
 
 
 class Store:
@@ -70,9 +75,16 @@ class Store:
     @asynccontextmanager
     async def transaction(self, now: datetime) -> AsyncIterator[Connection]:
         """One transaction whose `fn_now()` is `now`; commits at the end, rolls back on an error."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            await connection.fetchval(READ["set_transaction"], now.isoformat())
-            yield connection
+        async with self._pool.acquire() as connection:
+            # one round trip; an ISO time holds no quote
+            await connection.execute(f"BEGIN; SET LOCAL wakestorm.now = '{now.isoformat()}'")
+            try:
+                yield connection
+            except BaseException:
+                if not connection.is_closed():
+                    await connection.execute("ROLLBACK")
+                raise
+            await connection.execute("COMMIT")
 
     async def device_of_image(self, image_id: UUID) -> asyncpg.Record | None:
         """The MAC and the announcement of an image, outside of a batch."""
@@ -114,7 +126,7 @@ async def views(connection: Connection, wanted: Wanted, now: datetime) -> dict[s
     if wanted.commands:
         for row in await connection.fetch(READ["due_commands"], device_ids, now):
             by_id[row["device_id"]].commands.append(command_view(row))
-    if wanted.staged:
+    if any(row["has_staged"] for row in rows):
         for row in await connection.fetch(READ["staged_chunks"], device_ids):
             staged = by_id[row["device_id"]].staged.setdefault(row["wire_image_name"], {})
             staged[row["chunk_index"]] = row["data"]
@@ -130,10 +142,11 @@ async def _read_images(
     ids = sorted(wanted.image_ids | frozenset(_images_of_sessions(found.values())))
     if not device_ids:
         return
-    await connection.fetch(READ["lock_images"], device_ids, names, ids)
     by_id = {view.device_id: view for view in found.values()}
-    for row in await connection.fetch(READ["images"], device_ids, names, ids):
-        by_id[row["device_id"]].images.append(image_view(row))
+    rows = await connection.fetch(READ["images"], device_ids, names, ids)
+    by_age = sorted(rows, key=lambda row: (row["created_at"], row["captured_at"], row["image_id"]))
+    for number, row in enumerate(by_age, start=1):
+        by_id[row["device_id"]].images.append(image_view(row, number))
 
 
 def _names_listed(found: Iterable[DeviceView]) -> Iterable[str]:

@@ -113,7 +113,8 @@ async def _write_rows_first(connection: Connection, turn: Turn) -> None:
                 )
             case SaveSession(session=session) if opens and not session.is_open:
                 # one open session a device: the old one is closed before the next row comes
-                await connection.execute(WRITE["save_session"], session.session_id, *_session_columns(session))
+                columns = (*_session_columns(session), *_payload_columns(session, view))
+                await connection.execute(WRITE["save_session"], session.session_id, *columns)
             case CreateImage(image=image):
                 await _create_image(connection, turn, image)
             case LinkImage(image=image):
@@ -191,8 +192,9 @@ async def _write_late(connection: Connection, late: _Late, turns: Sequence[Turn]
         await connection.execute(WRITE["save_image"], image_id, *_image_columns(late.images[image_id]))
     for session_id in sorted(late.sessions):
         session, view = late.sessions[session_id]
-        await connection.execute(WRITE["save_session"], session_id, *_session_columns(session))
-        await connection.execute(WRITE["save_payload"], session.payload_id, *_payload_columns(session, view))
+        await connection.execute(
+            WRITE["save_session"], session_id, *_session_columns(session), *_payload_columns(session, view)
+        )
     if late.compared:
         for row in await connection.fetch(WRITE["conflicting_chunks"], *_columns(late.compared)):
             await connection.execute(
@@ -272,6 +274,7 @@ def _session_columns(session: SessionView) -> tuple[Any, ...]:
 
 def _payload_columns(session: SessionView, view: DeviceView) -> tuple[Any, ...]:
     return (
+        session.payload_id,
         session.protocol_state,
         session.payload_status,
         session.wake_type,

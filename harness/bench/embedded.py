@@ -42,6 +42,9 @@ BROKER: Final = ("broker", 1883)
 LATENCY_US: Final = (4_000, 30_000)
 """One way over Wi-Fi and the internet."""
 
+KEEP_ALIVE_S: Final = 3_600
+"""Cameras sleep for hours; a ping every 30 s of them would be most of the work."""
+
 SESSIONS_OVER_AFTER_MS: Final = 2 * max(dialect.session_silence_ms for dialect in DIALECTS.values())
 """By then a server has closed every session by silence."""
 
@@ -184,6 +187,7 @@ class EmbeddedBench:
             mqtt_url=f"mqtt://{BROKER[0]}:{BROKER[1]}",
             objects_url=str(self._objects),
             client_id=f"wakestorm-{server.host}",
+            keep_alive_s=KEEP_ALIVE_S,
             shared_group="wakestorm" if len(self._servers) > 1 else None,
         )
 

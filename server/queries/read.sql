@@ -1,24 +1,11 @@
 -- What a batch needs to know. Locks are taken in the order of keys: devices, then device_images (design 9.2).
 
--- name: set_transaction
--- The transaction's time is the server's clock.
-SELECT set_config('wakestorm.now', $1, true);
-
 -- name: lock_devices
 -- $1: MACs of the batch.
 SELECT d.device_id
 FROM devices d
 WHERE d.device_mac = ANY($1::text[])
 ORDER BY d.device_id
-FOR UPDATE;
-
--- name: lock_images
--- $1: devices; $2: wire names in the batch; $3: image ids in the batch.
-SELECT i.image_id
-FROM device_images i
-WHERE i.device_id = ANY($1::uuid[])
-  AND (i.status IN ('pending', 'receiving', 'failed') OR i.wire_image_name = ANY($2::text[]) OR i.image_id = ANY($3::uuid[]))
-ORDER BY i.image_id
 FOR UPDATE;
 
 -- name: devices
@@ -30,6 +17,7 @@ SELECT
     s.session_id, s.wake_timestamp, s.status AS session_status, s.hello_digest, s.last_message_at, s.answer,
     s.answer_image_id, s.missing_rounds, s.asked_at, s.backlog_asked, s.images_stored, s.offers_expected,
     s.next_wake_scheduled, s.pending_images_count, s.pending_list, s.image_captured, s.image_id AS session_image_id,
+    EXISTS (SELECT FROM device_image_chunks_staged g WHERE g.device_id = d.device_id) AS has_staged,
     s.message_count, s.chunks_sent, s.chunk_duplicates, s.error_codes, s.telemetry_data, s.ended_at,
     p.payload_id, p.protocol_state, p.payload_status, p.wake_type, p.ack_sent_at, p.snap_sent_at, p.sleep_sent_at
 FROM devices d
@@ -46,18 +34,19 @@ ORDER BY d.device_id;
 
 -- name: images
 -- Incomplete images, those named in the batch, and those of the newest session, with the chunks that are there.
+-- $1: devices, locked already; $2: wire names in the batch; $3: image ids in the batch.
 SELECT
     i.image_id, i.device_id, i.image_name, i.wire_image_name, i.status, i.captured_at, i.captured_at_source,
     i.image_size, i.chunk_size_bytes, i.total_chunks, i.retry_count, i.max_retries, i.attempt, i.failed_at,
-    i.timeout_reason, i.session_id, i.last_chunk_at, i.dialect, i.metadata, i.error_code,
-    row_number() OVER (ORDER BY i.created_at, i.captured_at, i.image_id) AS created_seq,
+    i.timeout_reason, i.session_id, i.last_chunk_at, i.dialect, i.metadata, i.error_code, i.created_at,
     CASE WHEN i.status = 'complete' THEN '{}'::integer[] ELSE
         ARRAY(SELECT c.chunk_index FROM device_image_chunks c WHERE c.image_id = i.image_id ORDER BY c.chunk_index)
     END AS have
 FROM device_images i
 WHERE i.device_id = ANY($1::uuid[])
   AND (i.status IN ('pending', 'receiving', 'failed') OR i.wire_image_name = ANY($2::text[]) OR i.image_id = ANY($3::uuid[]))
-ORDER BY created_seq;
+ORDER BY i.image_id
+FOR UPDATE OF i;
 
 -- name: due_commands
 -- Commands in the order of delivery: priority, then time.

@@ -35,6 +35,20 @@ LEFT JOIN LATERAL fn_resolve_device_lineage($3) l ON true
 ON CONFLICT (payload_id) DO NOTHING;
 
 -- name: save_session
+-- The session and, in one statement, its wake payload.
+WITH payload AS (
+    UPDATE device_wake_payloads p SET
+        protocol_state = $24, payload_status = $25, wake_type = $26, device_image_id = $27,
+        ack_sent_at = $28, snap_sent_at = $29, sleep_sent_at = $30,
+        image_status = i.status, chunk_count = i.total_chunks, chunks_received = coalesce(i.received_chunks, 0),
+        is_complete = coalesce(i.status = 'complete', false), server_image_name = i.image_name,
+        telemetry_data = $31, battery_voltage = $32, wifi_rssi = $33,
+        temperature = ($31::jsonb ->> 'temperature')::real, humidity = ($31::jsonb ->> 'humidity')::real,
+        pressure = ($31::jsonb ->> 'pressure')::real, gas_resistance = ($31::jsonb ->> 'gas_resistance')::real
+    FROM (SELECT 1) one
+    LEFT JOIN device_images i ON i.image_id = $27::uuid
+    WHERE p.payload_id = $23
+)
 UPDATE device_wake_sessions s SET
     status = $2, hello_digest = $3, last_message_at = $4, answer = $5, answer_image_id = $6, missing_rounds = $7,
     asked_at = $8, backlog_asked = $9, images_stored = $10, offers_expected = $11, next_wake_scheduled = $12,
@@ -52,19 +66,6 @@ UPDATE device_wake_sessions s SET
 FROM (SELECT 1) one
 LEFT JOIN device_images i ON i.image_id = $16::uuid
 WHERE s.session_id = $1;
-
--- name: save_payload
-UPDATE device_wake_payloads p SET
-    protocol_state = $2, payload_status = $3, wake_type = $4, device_image_id = $5,
-    ack_sent_at = $6, snap_sent_at = $7, sleep_sent_at = $8,
-    image_status = i.status, chunk_count = i.total_chunks, chunks_received = coalesce(i.received_chunks, 0),
-    is_complete = coalesce(i.status = 'complete', false), server_image_name = i.image_name,
-    telemetry_data = $9, battery_voltage = $10, wifi_rssi = $11,
-    temperature = ($9::jsonb ->> 'temperature')::real, humidity = ($9::jsonb ->> 'humidity')::real,
-    pressure = ($9::jsonb ->> 'pressure')::real, gas_resistance = ($9::jsonb ->> 'gas_resistance')::real
-FROM (SELECT 1) one
-LEFT JOIN device_images i ON i.image_id = $5::uuid
-WHERE p.payload_id = $1;
 
 -- name: create_image
 INSERT INTO device_images (
