@@ -22,6 +22,9 @@ from harness.scenario_rules import Vocabulary, place_mistakes, rule_mistakes
 from harness.yaml_reader import TEXT_SIZE_BYTES_MAX, read_yaml
 from simulator.profile import BASES, MISBEHAVIOURS
 
+VALUES_IN_ALL_CASES_MAX: Final = 400_000
+"""Bounds the work of a file: a thousand cases of an ordinary scenario, or twenty of the largest file."""
+
 SUFFIXES: Final = (".yaml", ".yml")
 
 
@@ -44,7 +47,7 @@ def load_bytes(data: bytes, path: Path, vocabulary: Vocabulary | None = None) ->
     if tree.whole:
         if isinstance(tree.value, dict):
             spoiled = {mistake.path for mistake in mistakes}
-            cases, found = _cases(tree.value, vocabulary or known_words())
+            cases, found = _cases(tree.value, len(tree.lines), vocabulary or known_words())
             mistakes += [
                 Mistake(file, line_of(tree.lines, mistake.path), mistake.path, mistake.reason, mistake.hint)
                 for mistake in found
@@ -112,11 +115,14 @@ def known_words() -> Vocabulary:
     return Vocabulary(profiles=tuple(BASES), misbehaviours=tuple(MISBEHAVIOURS), checks=tuple(CATALOGUE))
 
 
-def _cases(tree: dict[str, Any], words: Vocabulary) -> tuple[list[Case], list[PathMistake]]:
+def _cases(tree: dict[str, Any], size: int, words: Vocabulary) -> tuple[list[Case], list[PathMistake]]:
     """The valid cases, and every mistake once; one that only some cases have names the first of these."""
     combinations, mistakes = cases_of(tree.get("matrix"))
     if not mistakes:
         mistakes = name_mistakes(tree, list(combinations[0][1]))
+    if size * len(combinations) > VALUES_IN_ALL_CASES_MAX:
+        reason = f"makes {len(combinations)} cases of {size} values"
+        return [], [*mistakes, PathMistake("matrix", reason, f"at most {VALUES_IN_ALL_CASES_MAX} values in all")]
     cases: list[Case] = []
     found: dict[tuple[str, str], list[tuple[str, PathMistake]]] = {}
     for case_id, values in combinations:

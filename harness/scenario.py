@@ -96,7 +96,9 @@ class Scenario(StrictModel):
     start: Instant = Field(START_DEFAULT, description="Scenario time at the first step.")
     time_limit_ms: Duration = Field(86_400_000, alias="time_limit", description="Most scenario time it may take.")
     servers: int = Field(1, ge=1, le=8, description="How many servers run side by side.")
-    devices: dict[GroupName, DeviceGroup] = Field(default_factory=dict, description="Groups of devices by name.")
+    devices: dict[GroupName, DeviceGroup] = Field(
+        default_factory=dict, max_length=200, description="Groups of devices by name."
+    )
     matrix: dict[Annotated[str, Field(pattern=LABEL_PATTERN)], list[Any] | str] = Field(
         default_factory=dict,
         description="Repeats the scenario for every combination: a list of values, a list of mappings, or a range "

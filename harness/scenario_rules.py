@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from harness.addresses import DEVICE_PLACE, Who, parse_who
 from harness.errors import did_you_mean
@@ -26,6 +26,9 @@ from harness.scenario_steps import (
 from harness.scenario_types import Row
 from harness.tables import TABLES
 from harness.units import LanguageError, format_duration
+
+DEVICES_MAX: Final = 20_000
+"""Most devices of one scenario, over all groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,9 @@ def place_mistakes(tree: dict[str, Any], scenario: Scenario) -> list[PathMistake
 
 
 def _header(scenario: Scenario, words: Vocabulary) -> Iterator[PathMistake]:
+    total = sum(group.count for group in scenario.devices.values())
+    if total > DEVICES_MAX:
+        yield PathMistake("devices", f"there are {total} devices", f"at most {DEVICES_MAX}")
     macs: set[str] = set()
     for name, group in scenario.devices.items():
         if name == "all":

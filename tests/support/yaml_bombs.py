@@ -79,6 +79,13 @@ BOMBS = {
     + "steps: [{wake: yard}]\nmatrix: {"
     + ", ".join(f"a{n}: [1, 2]" for n in range(60))
     + "}",
+    "a thousand cases of a thousand steps": HEADER
+    + "matrix: {a: 0..999}\ndescription: ${a}\nsteps:\n"
+    + "  - wake: yard\n" * 1_000,
+    "many groups of many devices": "version: 1\nname: too many\nsteps: [{wake: g0}]\ndevices:\n"
+    + "".join(f"  g{number}: {{count: 10000}}\n" for number in range(100)),
+    "more groups than fit": "version: 1\nname: too many\nsteps: [{wake: g0}]\ndevices:\n"
+    + "".join(f"  g{number}: {{}}\n" for number in range(3_000)),
     "ten thousand steps": HEADER + "steps:\n" + "  - wake: yard\n" * 9_000,
     "too many devices": "version: 1\nname: too many\ndevices: {yard: {count: 999999999}}\nsteps: [{wake: yard}]",
 }
