@@ -79,9 +79,9 @@ class Observer:
     async def fetch(self, query: str, *arguments: Any) -> list[Row]:
         """Rows of an own query."""
         try:
-            async with self._connection.transaction(readonly=True):
-                await self._connection.fetchval("SELECT set_config('wakestorm.now', $1, true)", self._now().isoformat())
-                return [dict(row) for row in await self._connection.fetch(query, *arguments)]
+            if "now" in query.lower():
+                await self._connection.execute(f"SET wakestorm.now = '{self._now().isoformat()}'")
+            return [dict(row) for row in await self._connection.fetch(query, *arguments)]
         except asyncpg.QueryCanceledError:
             raise ObservationTimedOut("the query took longer than the read-only role's 2 s") from None
         except asyncpg.PostgresError as error:
