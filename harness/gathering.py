@@ -84,7 +84,7 @@ def ledger_of(bench: Bench, rows: Sequence[dict[str, Any]]) -> tuple[LedgerEntry
     return reconciled(captures, stored)
 
 
-async def gathered(bench: Bench, observer: Observer, early: Sequence[str] = ()) -> Evidence:
+async def gathered(bench: Bench, observer: Observer) -> Evidence:
     """All evidence of a run that has ended."""
     names = {device.mac: device.name for device in bench.plan.devices}
     images = await image_rows(bench, observer)
@@ -101,7 +101,7 @@ async def gathered(bench: Bench, observer: Observer, early: Sequence[str] = ()) 
         sessions=await rows_of(_SESSIONS),
         payloads=await rows_of(_PAYLOADS),
         blind=await _blind_spots(bench, observer),
-        early=early,
+        early=tuple(bench.early),
     )
 
 

@@ -74,13 +74,12 @@ class _Watch:
 class Runner:
     """Runs one plan. `failures` and `evidence` stand after `run`."""
 
-    def __init__(self, bench: Bench, *, early: Sequence[str] = ()) -> None:
+    def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.plan: Plan = bench.plan
         self.failures: list[Failure] = []
         self.verdict = Verdict.PASS
         self.evidence: Evidence | None = None
-        self._early = early
         self._observer = Observer(bench.reader, bench.clock.now)
         self._world = World(bench, self._observer, self._ledger)
         self._since = 0
@@ -334,7 +333,7 @@ class Runner:
         for text in self.bench.server_failures():
             self._fail("a server ended by itself", Finding(holds=False, expected="it serves", found=text), None)
         async with self.bench.exclusive():
-            evidence = self.evidence = await gathered(self.bench, self._observer, self._early)
+            evidence = self.evidence = await gathered(self.bench, self._observer)
         names = checks.ALL if "all" in self.plan.checks else self.plan.checks
         for name in names:
             try:

@@ -39,6 +39,8 @@ class Bench(Protocol):
     duts: Sequence[Any]
     owner: asyncpg.Connection
     reader: asyncpg.Connection
+    early: list[str]
+    """Acknowledgements that left a server before the COMMIT they stand for, as far as the bench can see that."""
     on_commit: list[Callable[[], Awaitable[None]]]
     """Called after every COMMIT of a server, before the next transaction (embedded), or often (processes)."""
 

@@ -21,6 +21,7 @@ from harness.bench.messages import message_fields
 from harness.bench.postgres_cluster import OWNER, READER, SERVER, Cluster
 from harness.bench.seeding import seed_fleet
 from harness.bench.template import SEARCH_PATH
+from harness.bench.virtual.commit_tap import CommitTap
 from harness.bench.virtual.gate import Gate, GatedPool
 from harness.bench.virtual.incarnation import running_as
 from harness.bench.virtual.loop import VirtualLoop
@@ -98,6 +99,9 @@ class EmbeddedBench:
         latency = Rng(f"{plan.seed}/network")
         self._network = MemoryNetwork(loop, lambda: latency.between(*LATENCY_US))
         self._gate = Gate()
+        self._tap = CommitTap(self._gate, lambda: self.reader)
+        self._network.on_bytes = self._tap.on_bytes
+        self.early: list[str] = self._tap.early
         self.on_commit: list[Callable[[], Awaitable[None]]] = self._gate.on_commit
         self._broker = BrokerHost(Broker(), on_event=self._routed)
         self._listener: Any = None

@@ -30,9 +30,11 @@ class Gate:
     def __init__(self) -> None:
         self.on_commit: list[Callable[[], Awaitable[None]]] = []
         self.passed = 0
+        self.passes: dict[str | None, int] = {}
         self._waiting: deque[tuple[asyncio.Future[None], str | None]] = deque()
         self._held_by: tuple[asyncio.Task[Any] | None, str | None] | None = None
         self._context = contextvars.copy_context()
+        self._interposed: set[asyncio.Task[None]] = set()
 
     @property
     def is_held(self) -> bool:
@@ -56,9 +58,37 @@ class Gate:
             if self.on_commit:
                 await self._run_callbacks()
             self.passed += 1
+            self.passes[tag] = self.passes.get(tag, 0) + 1
         finally:
             if self._held_by is holder:
                 self._next()
+
+    @property
+    def is_held_by_me(self) -> bool:
+        """Whether the running task is inside a transaction of its own."""
+        task = asyncio.current_task()
+        return task is not None and self._held_by is not None and self._held_by[0] is task
+
+    def interpose(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run `work` in the gate before any transaction that is asked for from now on."""
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        if self._held_by is None:
+            self._held_by = (None, None)
+            turn.set_result(None)
+        else:
+            self._waiting.append((turn, None))
+
+        async def body() -> None:
+            await turn
+            try:
+                await work()
+            finally:
+                self._next()
+
+        task = loop.create_task(body(), name="gate.interpose", context=self._context.copy())
+        self._interposed.add(task)
+        task.add_done_callback(self._interposed.discard)
 
     async def _queue(self, tag: str | None) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

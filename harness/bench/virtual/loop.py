@@ -72,7 +72,6 @@ class VirtualLoop(ClosedWorldLoop):
         self._outstanding = 0
         self._real_reasons: Counter[str] = Counter()
         self._metered: dict[MeteredProtocol, None] = {}
-        self._fenced: list[MeteredProtocol] = []
         self._tags: WeakKeyDictionary[asyncio.Task[Any], str] = WeakKeyDictionary()
         self._buried: set[str] = set()
         self._graveyard: list[object] = []
@@ -284,15 +283,16 @@ class VirtualLoop(ClosedWorldLoop):
         if self.is_closed():
             return
         self.selector.is_virtual = False
-        for connection in list(self._metered):
+        self.set_exception_handler(_ignore)
+        left_open = list(self._metered)
+        for connection in left_open:
             connection.fence()
         if not self.is_running():
             self.call_soon(self.stop)
             self.run_forever()  # one turn, in which the sockets are closed
         self._is_over = True
-        for connection in self._fenced:
+        for connection in left_open:
             connection.tell_the_end()
-        self._fenced.clear()
         super().close()
         for task in self._graveyard:
             if isinstance(task, asyncio.Task) and not task.done():
@@ -339,8 +339,6 @@ class VirtualLoop(ClosedWorldLoop):
     def _forget(self, connection: MeteredProtocol) -> None:
         self._stray_replies += connection.meter.stray_replies
         self._metered.pop(connection, None)
-        if connection.is_fenced:
-            self._fenced.append(connection)
 
     async def _hang_if_buried(self) -> None:
         if self.is_buried(current_incarnation.get()):
@@ -385,3 +383,7 @@ class VirtualLoop(ClosedWorldLoop):
     async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
         """Asks the resolver here and now; only for admitted PostgreSQL servers, never in a thread."""
         return socket.getaddrinfo(host, port, **options)
+
+
+def _ignore(_loop: asyncio.AbstractEventLoop, _context: dict[str, Any]) -> None:
+    """What the dead leave behind when the loop is closed is nobody's error."""

@@ -7,6 +7,7 @@ stands there due; the answers take it out again (PostgreSQL's protocol, version 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -256,6 +257,7 @@ class MeteredProtocol(asyncio.Protocol):
         forget: Callable[[MeteredProtocol], None],
     ) -> None:
         self._forget = forget
+        self._context = contextvars.copy_context()
         self.inner = inner
         self.meter = meter
         self.tag = tag
@@ -303,9 +305,9 @@ class MeteredProtocol(asyncio.Protocol):
             self._real.abort()
 
     def tell_the_end(self) -> None:
-        """The loop closes: a fenced client hears at last that its connection is gone, and frees what it holds."""
+        """A fenced client hears that its connection is gone and frees what it holds; its owner runs no more."""
         with suppress(Exception):
-            self.inner.connection_lost(None)
+            self._context.run(self.inner.connection_lost, None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

@@ -84,6 +84,7 @@ class MemoryNetwork:
         self.segment_bytes = segment_bytes
         self.bandwidth_bytes_per_s = bandwidth_bytes_per_s
         self.statistics = NetworkStatistics()
+        self.on_bytes: Callable[[MemoryTransport, str, bytes], None] | None = None
         self.context = contextvars.copy_context()
         self._latency_us = latency_us
         self._latency_of: dict[str, Callable[[], int]] = {}
@@ -240,6 +241,7 @@ class MemoryNetwork:
             self.statistics.fenced += 1
         for connection in self.loop.postgres_connections(tag):
             connection.fence()
+            connection.tell_the_end()
             self.statistics.fenced += 1
 
 

@@ -86,6 +86,8 @@ class MemoryTransport(asyncio.Transport):
             raise RuntimeError("Cannot call write() after write_eof()")
         if self._is_closing or self._is_fenced or not data:
             return
+        if self._network.on_bytes is not None:
+            self._network.on_bytes(self, "out", bytes(data))
         self._buffer.append(bytes(data))
         self._buffer_bytes += len(data)
         self._pump()
@@ -266,5 +268,7 @@ class MemoryTransport(asyncio.Transport):
                 continue
             self.peer._unread_bytes -= len(segment)
             if not self._is_closing:
+                if self._network.on_bytes is not None:
+                    self._network.on_bytes(self, "in", segment)
                 self._context.run(self._protocol.data_received, segment)
             self.peer._pump()
