@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from harness.errors import Mistake, ScenarioError, UsageError
 from harness.loader import discover, load_bytes, load_file, load_files, selected
-from harness.yaml_reader import NODES_MAX, read_yaml
+from harness.yaml_reader import DEPTH_MAX, NODES_MAX, read_yaml
 from tests.support.scenario_texts import DESIGN_EXAMPLE, EVERYTHING, loaded, with_steps
 
 
@@ -174,6 +174,13 @@ def test_just_as_many_values_as_allowed_are_read() -> None:
     tree = read_yaml(b"[" + b"1," * count + b"1]", "case.yaml")
     assert not tree.mistakes
     assert len(tree.value) == count + 1
+
+
+def test_twenty_levels_are_read_and_one_more_is_not() -> None:
+    assert not read_yaml(b"[" * DEPTH_MAX + b"]" * DEPTH_MAX, "case.yaml").mistakes
+    tree = read_yaml(b"[" * (DEPTH_MAX + 1) + b"]" * (DEPTH_MAX + 1), "case.yaml")
+    assert [mistake.reason for mistake in tree.mistakes] == [f"nested deeper than {DEPTH_MAX} levels"]
+    assert not tree.whole
 
 
 def test_a_byte_order_mark_is_no_mistake() -> None:
