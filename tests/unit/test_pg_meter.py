@@ -64,6 +64,7 @@ EXCHANGES: dict[str, list[str]] = {
     "without sync nothing is due": [">BEBEBE-", ">S+", "<2C2C2CZ-"],
     "early answers without sync": [">BEBE-", "<2C-", ">BES+", "<2C2CZ-"],
     "error before the sync, rest is skipped": [">BEBEH+", "<E-", ">BES+", "<Z-"],
+    "after an error everything is skipped until sync": [">BEH+", "<E-", ">BEH-", ">S+", "<Z-"],
     "pipelined queries": [">QQ+", "<CZ+", "<CZ-"],
     "close a statement": [">CS+", "<3Z-"],
     "portal suspended": [">BES+", "<2DDsZ-", ">ES+", "<DCZ-"],
