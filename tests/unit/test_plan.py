@@ -20,6 +20,8 @@ from harness.plan_steps import (
     Expect,
     Hook,
     InsertRows,
+    LogSubject,
+    MessageSubject,
     Offline,
     RowsSubject,
     RunSql,
@@ -302,3 +304,18 @@ def test_intervals_that_no_schedule_says(interval_ms: int) -> None:
 def test_the_shortest_gap_goes_round_midnight() -> None:
     assert shortest_gap_ms("30 1,22 * * *") == 3 * HOUR_MS
     assert shortest_gap_ms("0 6 * * *") == 24 * HOUR_MS
+
+
+def test_messages_count_from_the_last_action_unless_told_otherwise() -> None:
+    steps = """\
+- expect: {message: {to: yard, topic: ack}}
+- expect: {message: {to: yard, topic: ack, count: {max: 3}}, since: start}
+- expect: {eventually: 2m, log: "a line"}
+"""
+    expects = [step for step in plan(with_steps(steps)).steps if isinstance(step, Expect)]
+    assert [expect.since_start for expect in expects] == [False, True, False]
+    assert [expect.mode for expect in expects] == ["now", "now", "eventually"]
+    counts = [
+        str(expect.subject.count) for expect in expects if isinstance(expect.subject, MessageSubject | LogSubject)
+    ]
+    assert counts == ["at least 1", "at most 3", "at least 1"]
