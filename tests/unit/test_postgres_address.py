@@ -14,7 +14,7 @@ from harness.bench.postgres import Cluster, ephemeral_cluster, resolve_binaries
 from harness.bench.postgres_binaries import PostgresBinaries, nobody_identity, reachable_by_others
 from harness.errors import BenchUnavailable
 
-names = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=20)
+names = st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1, max_size=20)
 
 
 def make_programs(folder: Path, version: str) -> Path:
