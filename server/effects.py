@@ -145,7 +145,7 @@ class CommandDelivered:
 
 @dataclass(frozen=True, slots=True)
 class CommandsFulfilled:
-    """Every delivered command for this image has had its effect."""
+    """Every command and alert for this image has had its effect."""
 
     image_id: UUID
 

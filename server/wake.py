@@ -21,17 +21,24 @@ class ScheduleError(ValueError):
     """The schedule has a form that wakestorm does not support; the message names the field."""
 
 
+def _number(text: str) -> int:
+    """Plain digits only: int() would take +5 and 1_0 too."""
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(text)
+    return int(text)
+
+
 def parsed_field(text: str, name: str, size: int, *, star: bool) -> tuple[int, ...]:
     """The values a cron field names; raises ScheduleError naming the field."""
     if text == "*" and star:
         return tuple(range(size))
     try:
         if text.startswith("*/"):
-            step = int(text[2:])
+            step = _number(text[2:])
             if not 1 <= step < size + 1:
                 raise ValueError
             return tuple(range(0, size, step))
-        values = sorted({int(part) for part in text.split(",")})
+        values = sorted({_number(part) for part in text.split(",")})
     except ValueError:
         raise ScheduleError(
             f"{name} field {text!r}: supported are a number, a list such as 8,16, and */N" + (", *" if star else "")

@@ -334,6 +334,7 @@ async def _write_event(connection: Connection, turn: Turn, effect: Effect) -> No
             await connection.execute(WRITE["command_published"], command.command_id, turn.now)
         case CommandsFulfilled(image_id=image_id):
             await connection.execute(WRITE["commands_completed"], image_id, turn.now)
+            await connection.execute(WRITE["resolve_alerts"], image_id, turn.now)
         case PayloadsComplete(image_id=image_id):
             current = turn.view.session
             own = current.payload_id if current is not None and current.is_open else None

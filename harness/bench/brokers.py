@@ -141,8 +141,10 @@ class BrokerProcess:
             self._reap()
 
     def pause(self) -> None:
-        """Let it stand still with SIGSTOP: connections stay, nothing is answered."""
+        """Let it stand still with SIGSTOP: connections stay, nothing is answered. Returns when all threads stand."""
         self._signal(signal.SIGSTOP)
+        if self._process is not None and self._process.returncode is None:
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Go on after `pause`."""

@@ -156,6 +156,11 @@ WHERE command_id = $1 AND status = 'pending';
 UPDATE device_commands SET status = 'completed', completed_at = $2
 WHERE device_image_id = $1 AND status IN ('pending', 'sent', 'published', 'acknowledged');
 
+-- name: resolve_alerts
+-- The image came after all: nobody needs to look.
+UPDATE device_alerts SET resolved_at = $2, resolved_by = 'server'
+WHERE device_image_id = $1 AND resolved_at IS NULL;
+
 -- name: payloads_complete
 -- The payload of the open session itself ends with its final ACK.
 UPDATE device_wake_payloads p SET

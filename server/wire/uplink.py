@@ -228,11 +228,7 @@ def _telemetry_body(message: Telemetry, dialect: Dialect, quirks: frozenset[str]
 
 
 def _sensor_fields(sensors: Sensors, dialect: Dialect) -> dict[str, Any]:
-    values = {
-        key: value
-        for key in SENSOR_KEYS
-        if (value := getattr(sensors, key)) is not None
-    }
+    values = {key: value for key in SENSOR_KEYS if (value := getattr(sensors, key)) is not None}
     return {"sensor_data": values} if dialect.sensors_nested and values else values
 
 

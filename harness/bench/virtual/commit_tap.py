@@ -1,12 +1,13 @@
 """Watches what servers say against what they have committed: an ACK before its COMMIT is a lost photo in waiting.
 
 It reads the bytes that a server's MQTT connection writes and gets. A PUBACK must come after a transaction that began
-after its PUBLISH arrived. A final ACK_OK must not be written inside the writer's own open transaction, and the image
-must be complete in the database at that very moment: the question is put before any later transaction.
+after its PUBLISH arrived. When a final ACK_OK is written, the image must be complete in the database at that very
+moment: the question is put beside an open transaction of the writer, or before any later one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +34,7 @@ class CommitTap:
         self._gate = gate
         self._reader = reader
         self._decoders: dict[tuple[int, str], Decoder] = {}
+        self._asking: set[asyncio.Task[None]] = set()
         self._arrived_at: dict[tuple[int, int], int] = {}
 
     def on_bytes(self, transport: Any, direction: str, data: bytes) -> None:
@@ -65,11 +67,14 @@ class CommitTap:
         if not fields.get("ACK_OK"):
             return
         mac, name = levels[1], fields["image_name"]
-        if self._gate.is_held_by_me:
-            self._say(f"final ACK_OK for {name} of {mac} left {tag} inside its open transaction")
 
         async def ask() -> None:
             if not await self._reader().fetchval(_IS_COMPLETE, mac, name):
                 self._say(f"final ACK_OK for {name} of {mac} left {tag}, and the image was not complete then")
 
-        self._gate.interpose(ask)
+        if self._gate.is_held_by(tag):  # its own transaction is open: look beside it, not after it
+            task = asyncio.get_running_loop().create_task(ask())
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+        else:
+            self._gate.interpose(ask)

@@ -63,11 +63,9 @@ class Gate:
             if self._held_by is holder:
                 self._next()
 
-    @property
-    def is_held_by_me(self) -> bool:
-        """Whether the running task is inside a transaction of its own."""
-        task = asyncio.current_task()
-        return task is not None and self._held_by is not None and self._held_by[0] is task
+    def is_held_by(self, tag: str) -> bool:
+        """Whether a transaction of this incarnation is under way."""
+        return self._held_by is not None and self._held_by[1] == tag
 
     def interpose(self, work: Callable[[], Awaitable[None]]) -> None:
         """Run `work` in the gate before any transaction that is asked for from now on."""

@@ -1,0 +1,231 @@
+"""The saboteurs: small named patches of the server, each a defect that such systems have had, and who must catch it.
+
+`apply()` patches and returns the function that takes the patch back. `scenario` is where it is caught for sure; the
+suite may catch it elsewhere too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
+
+import server.ingest
+import server.intake
+import server.session
+import server.transfer
+import server.view
+import server.writing
+from server.effects import LogDuplicate, StoreChunk
+from server.session import Turn
+from server.view import DeviceView, ImageView, SessionView
+from server.wire.messages import Metadata, MissingChunks, Resume
+from server.wire.states import AckType
+
+Undo = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saboteur:
+    """One defect. `scenario` names the file (and case) whose verdict it must turn red."""
+
+    name: str
+    defect: str
+    scenario: str
+    apply: Callable[[], Undo]
+
+
+def _patched(target: Any, name: str, new: Any) -> Undo:
+    patcher = patch.object(target, name, new)
+    patcher.start()
+    return patcher.stop
+
+
+def resume_starts_over() -> Undo:
+    """At a resume the chunks that are there are forgotten."""
+    real = server.ingest._resume
+
+    def resume(turn: Turn, session: SessionView, image: ImageView) -> None:
+        from server.effects import SetChunksAside
+
+        turn.add(SetChunksAside(image.image_id, image.attempt, "sabotage"))
+        image.have.clear()
+        real(turn, session, image)
+
+    return _patched(server.ingest, "_resume", resume)
+
+
+def no_dedup() -> Undo:
+    """Metadata again is always a new photo."""
+    return _patched(DeviceView, "same_capture", lambda self, metadata, *, photo_due: None)
+
+
+def snap_while_pending() -> Undo:
+    """SNAP although an image is pending."""
+    return _patched(DeviceView, "oldest_resumable", lambda self, names: None)
+
+
+def newest_pending_first() -> Undo:
+    """The newest pending image is resumed, not the oldest."""
+
+    def newest(self: DeviceView, names: tuple[str, ...] | None) -> ImageView | None:
+        found = [image for image in self.images if image.is_resumable]
+        return max(found, key=lambda image: image.captured_at, default=None)
+
+    return _patched(DeviceView, "oldest_resumable", newest)
+
+
+def ack_before_commit() -> Undo:
+    """Replies go out while the completion's transaction is still open."""
+    real = server.intake.write
+    sent: list[Any] = []
+
+    async def write(connection: Any, turns: Sequence[Turn]) -> Any:
+        replies = await real(connection, turns)
+        for reply in replies:
+            for intake in sent:
+                intake._send(reply)
+        return []
+
+    real_init = server.intake.Intake.__init__
+
+    def init(self: Any, **options: Any) -> None:
+        real_init(self, **options)
+        sent[:] = [self]
+
+    undo_write = _patched(server.intake, "write", write)
+    undo_init = _patched(server.intake.Intake, "__init__", init)
+
+    def undo() -> None:
+        undo_init()
+        undo_write()
+
+    return undo
+
+
+def puback_before_commit() -> Undo:
+    """PUBACK as soon as a message arrives: what the server then loses is gone."""
+    real = server.intake.Intake.deliver
+
+    def deliver(self: Any, delivery: Any) -> None:
+        delivery.done()
+        real(self, delivery)
+
+    return _patched(server.intake.Intake, "deliver", deliver)
+
+
+def missing_chunks_off_by_one() -> Undo:
+    """Missing chunks are asked for by the number after theirs."""
+    real = server.session.Turn.reply
+
+    def reply(self: Turn, message: Any, ack_type: AckType, image: ImageView | None = None) -> None:
+        if isinstance(message, MissingChunks):
+            message = replace(message, chunk_indexes=tuple(index + 1 for index in message.chunk_indexes))
+        real(self, message, ack_type, image)
+
+    return _patched(server.session.Turn, "reply", reply)
+
+
+def completes_one_chunk_early() -> Undo:
+    """An image counts as whole when one chunk is still missing."""
+
+    def is_whole(self: ImageView) -> bool:
+        return not self.is_complete and self.total_chunks is not None and len(self.have) >= self.total_chunks - 1
+
+    return _patched(ImageView, "is_whole", property(is_whole))
+
+
+def new_photo_thrown_away() -> Undo:
+    """A known name is a known photo: a counter restart loses the new one (facts: trap 9)."""
+
+    def same(self: DeviceView, metadata: Metadata, *, photo_due: bool) -> ImageView | None:
+        return self.newest_named(metadata.image_name)
+
+    return _patched(DeviceView, "same_capture", same)
+
+
+def no_answer_for_strangers() -> Undo:
+    """A device without a site gets no reply (facts: trap 8)."""
+    return _patched(server.ingest, "send_to_sleep", lambda turn, session: None)
+
+
+def hello_is_always_new() -> Undo:
+    """Every HELLO opens a session, so a storm opens fifty."""
+    return _patched(server.ingest, "_is_the_same_wake", lambda turn, session, digest: False)
+
+
+def backlog_forgotten() -> Undo:
+    """The final ACK goes out although the device still holds images."""
+    return _patched(server.transfer, "_is_over", lambda session: True)
+
+
+def duplicates_not_logged() -> Undo:
+    """A capture that is offered again leaves no trace."""
+    real = server.session.Turn.add
+
+    def add(self: Turn, *effects: Any) -> None:
+        real(self, *(effect for effect in effects if not isinstance(effect, LogDuplicate)))
+
+    return _patched(server.session.Turn, "add", add)
+
+
+def unchecked_bytes() -> Undo:
+    """A whole image is stored without a look at its bytes (facts: trap 12)."""
+    from server.completion import Completion
+
+    async def no_flaw(self: Any, data: bytes, size_bytes: int | None, announced_sha256: object) -> None:
+        return None
+
+    return _patched(Completion, "_flaw", no_flaw)
+
+
+def resume_on_wrong_topic() -> Undo:
+    """The resume is asked for on /cmd instead of /ack."""
+    from server.wire.topics import Channel
+
+    real = server.writing.encode_reply
+
+    def encode(message: Any, device_id: str, dialect: Any) -> Any:
+        channel, payload = real(message, device_id, dialect)
+        return (Channel.CMD if isinstance(message, Resume) else channel), payload
+
+    return _patched(server.writing, "encode_reply", encode)
+
+
+def override_not_cleared() -> Undo:
+    """A manual wake override is never spent."""
+    real = server.ingest._snap
+
+    def snap(turn: Turn, session: SessionView, event: str) -> None:
+        real(turn, session, event)
+        turn.view.manual_wake_override = event == "override"
+
+    return _patched(server.ingest, "_snap", snap)
+
+
+def last_copy_wins() -> Undo:
+    """Another copy of a chunk replaces the first."""
+    from server.effects import CompareChunk
+
+    real = server.session.Turn.add
+
+    def add(self: Turn, *effects: Any) -> None:
+        real(
+            self,
+            *(
+                StoreChunk(effect.image_id, effect.index, effect.data) if isinstance(effect, CompareChunk) else effect
+                for effect in effects
+            ),
+        )
+
+    sql = server.writing.WRITE["store_chunks"].replace("DO NOTHING", "DO UPDATE SET data = excluded.data")
+    undo_sql = patch.dict(server.writing.WRITE, {"store_chunks": sql})
+    undo_sql.start()
+    undo_add = _patched(server.session.Turn, "add", add)
+
+    def undo() -> None:
+        undo_add()
+        undo_sql.stop()
+
+    return undo
