@@ -26,7 +26,7 @@ import hashlib
 from datetime import timedelta
 from uuid import UUID
 
-from server import transfer
+from server import asking, transfer
 from server.effects import (
     CommandDelivered,
     Effect,
@@ -281,12 +281,12 @@ def look_again(turn: Turn) -> list[Effect]:
         return turn.effects
     quiet_ms = int((turn.now - session.last_message_at) / timedelta(milliseconds=1))
     if quiet_ms >= view.dialect.session_silence_ms:
-        if session.images_stored and not transfer.is_transferring(view, session):
+        if session.images_stored and not asking.is_transferring(view, session):
             say_done(turn, session)
         else:
             end_by_silence(turn, session)
         return turn.effects
-    if quiet_ms >= view.dialect.quiet_ms and transfer.nudge(turn, session):
+    if quiet_ms >= view.dialect.quiet_ms and asking.nudge(turn, session):
         turn.watch(view.dialect.quiet_ms)
         return turn.effects
     if quiet_ms < view.dialect.quiet_ms:
@@ -315,11 +315,11 @@ def _telemetry(turn: Turn, message: Telemetry) -> None:
 
 def stored(turn: Turn, image_id: UUID, sha256: str, object_key: str) -> list[Effect]:
     """The image was assembled, checked and its bytes are stored."""
-    transfer.stored(turn, image_id, sha256, object_key)
+    asking.stored(turn, image_id, sha256, object_key)
     return turn.effects
 
 
 def damaged(turn: Turn, image_id: UUID, reason: str) -> list[Effect]:
     """The assembled bytes are not the image that was announced."""
-    transfer.damaged(turn, image_id, reason)
+    asking.damaged(turn, image_id, reason)
     return turn.effects

@@ -167,7 +167,7 @@ class MqttClient:
                     await self._outgoing_empty.wait()
             except TimeoutError:
                 pass
-            connection.close()
+            connection.leave()
             try:
                 async with asyncio.timeout(STOP_FLUSH_S_MAX):
                     await asyncio.shield(connection.lost)

@@ -178,13 +178,16 @@ class MqttConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def close(self) -> None:
-        """End it on purpose: what was gathered, then DISCONNECT, then the end of the stream."""
+    def leave(self) -> None:
+        """End it on purpose: what was gathered, then DISCONNECT; `lost` is done when the broker has closed.
+
+        Closing first would let the next connection overtake acknowledgements that the broker has not read yet.
+        """
         self.send(Disconnect())
         self.flush()
         self._shut("closed")
-        if self._transport is not None:
-            self._transport.close()
+        if self._transport is not None and self._is_reading_paused:
+            self._transport.resume_reading()
 
     # -- called by the transport -----------------------------------------------------------------
 

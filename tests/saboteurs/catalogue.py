@@ -14,6 +14,7 @@ from unittest.mock import patch
 import server.ingest
 import server.intake
 import server.session
+import server.asking
 import server.transfer
 import server.view
 import server.writing
@@ -157,7 +158,7 @@ def hello_is_always_new() -> Undo:
 
 def backlog_forgotten() -> Undo:
     """The final ACK goes out although the device still holds images."""
-    return _patched(server.transfer, "_is_over", lambda session: True)
+    return _patched(server.asking, "_is_over", lambda session: True)
 
 
 def duplicates_not_logged() -> Undo:
