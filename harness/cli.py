@@ -1,0 +1,274 @@
+"""The command line: `wakestorm run | lint | ls | serve | db | version`.
+
+Start here; each command's work is in its own `cli_*` file, imported when the command runs, so that `--help` is quick.
+Standard output carries results only; progress and errors go to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final, TextIO
+
+import typer
+
+EXIT_CODES_HELP: Final = """
+Exit codes: 0 everything passed; 1 a scenario failed; 2 inconclusive, nothing was proved; 3 the database, the broker
+or the server can not be reached; 64 a scenario file or the command line is wrong; 70 wakestorm itself broke;
+130 interrupted.
+"""
+DEBUG_VARIABLE: Final = "WAKESTORM_DEBUG"
+
+app = typer.Typer(
+    name="wakestorm",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Runs YAML scenarios with simulated cameras against a server on a real PostgreSQL, and judges the rows.",
+    epilog=EXIT_CODES_HELP,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+database = typer.Typer(
+    name="db",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="The server's database: migrate it, verify it, look into it.",
+    epilog=EXIT_CODES_HELP,
+)
+app.add_typer(database)
+
+
+class BenchChoice(StrEnum):
+    """Where scenarios run."""
+
+    embedded = "embedded"
+    processes = "processes"
+
+
+class BrokerChoice(StrEnum):
+    """Which broker the processes bench starts."""
+
+    iotcore = "iotcore"
+    mosquitto = "mosquitto"
+
+
+Paths = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[PATH]...",
+        help="Files or folders; FILE::CASE is one case of a matrix. Without: ./scenarios, else the shipped ones.",
+    ),
+]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option("--tag", "-t", help="Only scenarios with this tag; `!tag` leaves them out. May be repeated."),
+]
+Substring = Annotated[str, typer.Option("-k", metavar="TEXT", help="Only those with TEXT in their id or name.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--database-url",
+        envvar="DATABASE_URL",
+        show_envvar=True,
+        metavar="URL",
+        help="postgresql://user:password@host:5432/database",
+    ),
+]
+
+
+@app.command(epilog=EXIT_CODES_HELP)
+def run(
+    paths: Paths = None,
+    tag: Tags = None,
+    substring: Substring = "",
+    seed: Annotated[int | None, typer.Option(min=0, help="Use this seed instead of the scenarios' own.")] = None,
+    bench: Annotated[
+        BenchChoice, typer.Option(help="embedded: virtual time; processes: real server, broker and sockets.")
+    ] = BenchChoice.embedded,
+    broker: Annotated[BrokerChoice, typer.Option(help="Broker of the processes bench.")] = BrokerChoice.iotcore,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are kept; the newest is DIR/latest.")] = Path(
+        "runs"
+    ),
+    shard: Annotated[str, typer.Option(metavar="I/N", help="The I-th of N parts of the scenarios.")] = "1/1",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="Scenarios at a time. Default: one for each core; 2 with processes."),
+    ] = None,
+    max_failures: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Stop after N scenarios that did not pass; 0: never.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Run scenarios and judge them.
+
+    Uses the PostgreSQL that DATABASE_URL names (its role must be allowed to make databases and roles), else starts one
+    of its own. Ctrl-C stops and keeps what there is; a second one stops at once.
+
+    \b
+    Examples:
+      wakestorm run
+      wakestorm run scenarios/resume --tag smoke --workers 4
+      wakestorm run "scenarios/resume/cut.yaml::k=3,how=cut" --seed 7
+      wakestorm run --bench processes --broker mosquitto --tag smoke
+      wakestorm run --shard 1/4 --json > events.jsonl
+    """
+    from harness.cli_run import RunOrder, run_command
+    from harness.selection import Selection, shard_of
+
+    selection = Selection(paths=paths or (), tags=tag or (), substring=substring, seed=seed, shard=shard_of(shard))
+    order = RunOrder(
+        selection=selection,
+        bench=bench.value,
+        broker=broker.value,
+        runs_folder=out,
+        workers=workers,
+        max_failures=max_failures,
+        as_json=as_json,
+    )
+    raise typer.Exit(run_command(order))
+
+
+@app.command(epilog=EXIT_CODES_HELP)
+def lint(paths: Paths = None) -> None:
+    """Read scenario files and show every mistake in them, with line and path.
+
+    \b
+    Examples:
+      wakestorm lint
+      wakestorm lint my/scenario.yaml
+    """
+    from harness.cli_list import lint_command
+
+    raise typer.Exit(lint_command(paths or ()))
+
+
+@app.command(name="ls", epilog=EXIT_CODES_HELP)
+def list_scenarios(paths: Paths = None, tag: Tags = None, substring: Substring = "", as_json: AsJson = False) -> None:
+    """List scenarios: id, name, tags, and what they cover.
+
+    \b
+    Examples:
+      wakestorm ls
+      wakestorm ls --tag smoke --json
+    """
+    from harness.cli_list import list_command
+    from harness.selection import Selection
+
+    raise typer.Exit(list_command(Selection(paths=paths or (), tags=tag or (), substring=substring), as_json=as_json))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from harness.machine import version as installed_version
+
+    typer.echo(installed_version())
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def serve(context: typer.Context) -> None:
+    """Run the reference server; `wakestorm serve --help` shows its options."""
+    from server.cli import main as serve_main
+
+    raise typer.Exit(serve_main(context.args))
+
+
+@database.command(epilog=EXIT_CODES_HELP)
+def migrate(
+    database_url: DatabaseUrl = None,
+    revision: Annotated[str, typer.Option(help="Up to this revision.")] = "head",
+    sql: Annotated[
+        bool, typer.Option("--sql", help="Print the SQL of an empty database instead of running it.")
+    ] = False,
+) -> None:
+    """Bring a database to the newest schema. Its rows stay; running it again changes nothing.
+
+    \b
+    Examples:
+      wakestorm db migrate --database-url postgresql://postgres@localhost/cameras
+      wakestorm db migrate --sql > schema.sql
+    """
+    from harness.cli_db import migrate_command
+
+    raise typer.Exit(migrate_command(database_url, revision, as_sql=sql))
+
+
+@database.command(epilog=EXIT_CODES_HELP)
+def verify(database_url: DatabaseUrl = None) -> None:
+    """Ask the verification queries of the resume migration, and which revision the database stands at.
+
+    Without a database: an embedded one, freshly migrated.
+    """
+    from harness.cli_db import verify_command
+
+    raise typer.Exit(verify_command(database_url))
+
+
+@database.command(epilog=EXIT_CODES_HELP)
+def shell(database_url: DatabaseUrl = None) -> None:
+    """Open psql on the database; without one, on an embedded, freshly migrated one that is gone afterwards."""
+    from harness.cli_db import shell_command
+
+    raise typer.Exit(shell_command(database_url))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script: runs a command, turns every error into one screen and an exit code."""
+    sys.exit(exit_code_of(sys.argv[1:] if arguments is None else arguments))
+
+
+def exit_code_of(arguments: Sequence[str]) -> int:
+    """Runs one command line to its exit code; never raises, unless WAKESTORM_DEBUG=1 asks for the traceback."""
+    try:
+        code = app(args=list(arguments), prog_name="wakestorm", standalone_mode=False)
+        return int(code) if isinstance(code, int) else 0
+    except (KeyboardInterrupt, typer.Abort):
+        return _interrupted()
+    except BrokenPipeError:  # the reader of our output has gone, as in `wakestorm ls | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except Exception as error:
+        if os.environ.get(DEBUG_VARIABLE) == "1":
+            raise
+        return _reported(error, sys.stderr)
+
+
+def _interrupted() -> int:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    print("interrupted", file=sys.stderr)
+    return 130
+
+
+def _reported(error: Exception, stream: TextIO) -> int:
+    """One screen about an error, and its exit code."""
+    if _is_usage(error):
+        shown: Any = error
+        shown.show(stream)
+        return 64
+    from harness.errors import WakestormError
+
+    if isinstance(error, WakestormError):
+        print(f"wakestorm: {error}", file=stream)
+        return error.exit_code
+    text = " ".join(str(error).split())[:600]
+    print(f"wakestorm: internal error, {type(error).__name__}: {text}", file=stream)
+    print(f"  this is a bug; {DEBUG_VARIABLE}=1 shows where", file=stream)
+    return 70
+
+
+def _is_usage(error: Exception) -> bool:
+    """Whether typer refuses the command line itself."""
+    return any(kind.__name__ == "ClickException" for kind in type(error).__mro__)
+
+
+if __name__ == "__main__":
+    main()

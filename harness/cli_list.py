@@ -1,0 +1,43 @@
+"""`wakestorm lint` and `wakestorm ls`: reading scenarios without running them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.jsonable import json_line
+from harness.selection import Selection, loaded_scenarios, plans_for, scenario_id
+
+
+def lint_command(paths: Sequence[str]) -> int:
+    """Raises ScenarioError with every mistake of every file; prints one line when there is none."""
+    loaded = loaded_scenarios(paths)
+    cases = sum(len(scenario.cases) for scenario, _ in loaded)
+    print(f"{_counted(len(loaded), 'file')}, {_counted(cases, 'scenario')}: no mistakes")
+    return 0
+
+
+def list_command(selection: Selection, *, as_json: bool) -> int:
+    """One line for each scenario and case."""
+    plans = plans_for(selection)
+    for plan in plans:
+        if as_json:
+            fields = {
+                "id": scenario_id(plan),
+                "name": plan.name,
+                "tags": plan.tags,
+                "covers": plan.covers,
+                "seed": plan.seed,
+                "devices": len(plan.devices),
+                "steps": len(plan.steps),
+            }
+            print(json_line({key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}))
+        else:
+            words = [scenario_id(plan), plan.name]
+            words += [f"[{' '.join(plan.tags)}]"] if plan.tags else []
+            words += [f"covers {' '.join(plan.covers)}"] if plan.covers else []
+            print("  ".join(words))
+    return 0
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

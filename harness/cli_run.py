@@ -1,0 +1,124 @@
+"""`wakestorm run`: selection, reporters, suite, exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from harness.errors import BenchUnavailable, UsageError
+from harness.events import Event, Reporter
+from harness.machine import run_name, version
+from harness.plan import Plan
+from harness.report.files import RunFiles
+from harness.report.json_lines import JsonLinesReporter
+from harness.report.junit import JunitReporter
+from harness.report.terminal import TerminalReporter
+from harness.run_one import BenchKind
+from harness.selection import Selection, plans_for
+from harness.suite import Suite, SuiteOptions
+from harness.verdict import EXIT_INTERRUPTED, exit_code
+
+PROCESSES_WORKERS: Final = 2
+"""Real time needs a core for each server and broker; more at a time measures this machine."""
+
+ERRORS_LOG: Final = "errors.log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOrder:
+    """The command line of `wakestorm run`."""
+
+    selection: Selection
+    bench: BenchKind
+    broker: str
+    runs_folder: Path
+    workers: int | None
+    max_failures: int
+    as_json: bool
+
+
+def run_command(order: RunOrder) -> int:
+    """Runs the scenarios; returns the exit code. Raises UsageError, ScenarioError, BenchUnavailable."""
+    plans = plans_for(order.selection)
+    _check_bench(order, plans)
+    try:
+        files = RunFiles(order.runs_folder, run_name(), wakestorm=version())
+    except OSError as error:
+        raise UsageError(f"--out {order.runs_folder}: {error.strerror or error}") from error
+    errors_log = files.folder / ERRORS_LOG
+    options = SuiteOptions(
+        bench=order.bench,
+        workers=order.workers or _default_workers(order.bench),
+        seed=order.selection.seed,
+        max_failures=order.max_failures,
+        broker=order.broker,
+        errors_log=errors_log,
+    )
+    terminal = _terminal()
+    reporters: list[Reporter] = [terminal, JunitReporter(files.folder / "junit.xml"), files]
+    if order.as_json:
+        reporters.insert(0, JsonLinesReporter(sys.stdout))
+
+    def tell(event: Event) -> None:
+        for reporter in reporters:
+            reporter.on_event(event)
+
+    try:
+        with _sigterm_like_sigint():
+            verdict = Suite(plans, options, tell).run()
+    except KeyboardInterrupt:
+        print(f"interrupted; what there is: {files.folder}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    finally:
+        terminal.close()
+        _drop_if_empty(errors_log)
+    if not order.as_json:
+        print(f"{verdict.value}  {files.folder / 'verdict.json'}")
+    return exit_code(verdict)
+
+
+def _default_workers(bench: BenchKind) -> int:
+    return PROCESSES_WORKERS if bench == "processes" else len(os.sched_getaffinity(0))
+
+
+def _check_bench(order: RunOrder, plans: list[Plan]) -> None:
+    """Says at once what every scenario would find out."""
+    if order.bench == "processes":
+        from harness.bench.brokers import missing_reason
+
+        kind = "mosquitto" if order.broker == "mosquitto" else "iotcore"
+        reason = missing_reason(kind, os.environ)
+        if reason is not None:
+            raise BenchUnavailable(f"no {kind} broker", hint=reason)
+
+
+def _terminal() -> TerminalReporter:
+    is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return TerminalReporter(sys.stderr, tty=is_terminal, color="NO_COLOR" not in os.environ)
+
+
+@contextmanager
+def _sigterm_like_sigint() -> Iterator[None]:
+    """A SIGTERM ends the run as a Ctrl-C does: partial results are written."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _drop_if_empty(log: Path) -> None:
+    with suppress(OSError):
+        if log.stat().st_size == 0:
+            log.unlink()

@@ -1,0 +1,227 @@
+"""One plan on one bench, to its verdict. Whatever breaks on the way is an ERROR, never a PASS.
+
+The embedded bench runs on a virtual loop of its own, the processes bench on a usual one; nothing of a scenario
+survives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from harness.bench.postgres_cluster import Cluster
+from harness.errors import BenchUnavailable
+from harness.events import Counts, Event, Failure, ScenarioEnded, ScenarioResult, StepStarted, reproduce_command
+from harness.history import Header, History, Kind, Record
+from harness.ledger import totals
+from harness.plan import Plan
+from harness.runner import Runner
+from harness.selection import case_words, scenario_id
+from harness.verdict import Verdict
+
+BenchKind = Literal["embedded", "processes"]
+
+MESSAGE_LENGTH_CHARS_MAX: Final = 600
+"""One paragraph; the whole text, with its traceback, stands in the run's errors.log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all scenarios of a run share. `broker` and `log_folder` concern the processes bench only."""
+
+    bench: BenchKind
+    cluster: Cluster
+    template: str
+    postgres_major: int
+    wakestorm: str
+    python: str
+    architecture: str
+    broker: str = "iotcore"
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """How far a scenario has come."""
+
+    bench: Any = None
+    runner: Runner | None = None
+    errors: list[BaseException] = field(default_factory=list)
+
+
+class _WatchedHistory(History):
+    """A history that tells about each step as it begins."""
+
+    def __init__(self, header: Header, on_step: Callable[[int], None]) -> None:
+        super().__init__(header)
+        self._on_step = on_step
+
+    def append(self, t_ms: int, kind: Kind, who: str, **fields: Any) -> Record:
+        if kind == "invoke" and who == "runner" and isinstance(fields.get("index"), int):
+            self._on_step(fields["index"])
+        return super().append(t_ms, kind, who, **fields)
+
+
+def run_one(
+    plan: Plan, around: Surroundings, *, database: str, folder: Path, emit: Callable[[Event], None]
+) -> ScenarioEnded:
+    """Runs the plan in a database and a folder of its own. Raises BenchUnavailable; all else becomes a verdict.
+
+    `wall_s` of the result is left to the caller, who has a clock.
+    """
+    history = _WatchedHistory(_header(plan, around), lambda index: emit(_step_started(plan, index)))
+    attempt = _Attempt()
+    loop = _new_loop(around)
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(_attempted(attempt, plan, around, history, database, folder))
+    except BenchUnavailable:
+        raise
+    except Exception as error:
+        attempt.errors.append(error)
+    finally:
+        try:
+            _closed(loop, around)
+        except Exception as error:
+            attempt.errors.append(error)
+    return _ended(plan, around, history, attempt)
+
+
+def error_result(plan: Plan, around: Surroundings, found: str) -> ScenarioResult:
+    """The result of a scenario whose run broke."""
+    failure = Failure(
+        title="the run itself broke",
+        expected="a verdict",
+        found=found,
+        hint="the traceback is in errors.log of the run's folder",
+        reproduce=reproduce_command(scenario_id(plan), plan.seed, around.bench),
+    )
+    return replace(_blank_result(plan, around), verdict=Verdict.ERROR, failures=(failure,))
+
+
+def paragraph(error: BaseException) -> str:
+    """What an error says, in one paragraph."""
+    text = " ".join(str(error).split()) or (type(error).__doc__ or "").strip()
+    if len(text) > MESSAGE_LENGTH_CHARS_MAX:
+        text = text[:MESSAGE_LENGTH_CHARS_MAX] + " ..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+async def _attempted(
+    attempt: _Attempt, plan: Plan, around: Surroundings, history: History, database: str, folder: Path
+) -> None:
+    attempt.bench = bench = _new_bench(plan, around, history, database, folder)
+    try:
+        await bench.start()
+        attempt.runner = Runner(bench)
+        await attempt.runner.run()
+    except Exception as error:
+        attempt.errors.append(error)
+    try:
+        await bench.stop()
+    except Exception as error:
+        attempt.errors.append(error)
+    if attempt.errors and isinstance(attempt.errors[0], BenchUnavailable):
+        raise attempt.errors[0]
+
+
+def _new_loop(around: Surroundings) -> asyncio.AbstractEventLoop:
+    if around.bench == "processes":
+        return asyncio.new_event_loop()
+    from harness.bench.virtual.loop import VirtualLoop
+
+    loop = VirtualLoop()
+    if not around.cluster.is_unix:
+        loop.admit_postgres(around.cluster.host, around.cluster.port)
+    return loop
+
+
+def _closed(loop: asyncio.AbstractEventLoop, around: Surroundings) -> None:
+    try:
+        if around.bench == "processes":
+            for task in asyncio.all_tasks(loop):
+                task.cancel()
+            loop.run_until_complete(asyncio.sleep(0))
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def _new_bench(plan: Plan, around: Surroundings, history: History, database: str, folder: Path) -> Any:
+    where = (plan, history, around.cluster, database, around.template, folder)
+    if around.bench == "processes":
+        from harness.bench.processes import ProcessesBench
+
+        return ProcessesBench(*where, broker=around.broker)
+    from harness.bench.embedded import EmbeddedBench
+
+    return EmbeddedBench(*where)
+
+
+def _header(plan: Plan, around: Surroundings) -> Header:
+    options: dict[str, Any] = {"case": case_words(plan.case), "start_ms": plan.start_ms, "servers": plan.servers}
+    if around.bench == "processes":
+        options["broker"] = around.broker
+    return Header(
+        scenario=scenario_id(plan),
+        seed=plan.seed,
+        bench=around.bench,
+        wakestorm=around.wakestorm,
+        python=around.python,
+        postgres_major=around.postgres_major,
+        architecture=around.architecture,
+        options=options,
+    )
+
+
+def _step_started(plan: Plan, index: int) -> StepStarted:
+    step = plan.steps[index]
+    kind = type(step).__name__.lower()
+    return StepStarted(scenario=scenario_id(plan), index=index, kind=kind, line=step.place.line)
+
+
+def _blank_result(plan: Plan, around: Surroundings) -> ScenarioResult:
+    return ScenarioResult(
+        id=scenario_id(plan),
+        file=plan.path,
+        name=plan.name,
+        verdict=Verdict.PASS,
+        seed=plan.seed,
+        bench=around.bench,
+        case=case_words(plan.case),
+        tags=plan.tags,
+        covers=plan.covers,
+    )
+
+
+def _ended(plan: Plan, around: Surroundings, history: History, attempt: _Attempt) -> ScenarioEnded:
+    runner = attempt.runner
+    ledger = tuple(runner.evidence.ledger) if runner is not None and runner.evidence is not None else ()
+    summed = totals(ledger)
+    reproduce = reproduce_command(scenario_id(plan), plan.seed, around.bench)
+    failures = [replace(failure, reproduce=reproduce) for failure in (runner.failures if runner is not None else ())]
+    verdict = runner.verdict if runner is not None else Verdict.ERROR
+    if attempt.errors:
+        for error in attempt.errors:
+            traceback.print_exception(error)
+        failures += error_result(plan, around, paragraph(attempt.errors[0])).failures
+        verdict = verdict if verdict is Verdict.FAIL else Verdict.ERROR
+    text = history.to_jsonl()
+    result = replace(
+        _blank_result(plan, around),
+        verdict=verdict,
+        failures=tuple(failures),
+        virtual_ms=attempt.bench.clock.elapsed_ms() if attempt.bench is not None else 0,
+        counts=Counts(
+            wakes=len(history.of_kind("wake")),
+            images_captured=len(history.captures()),
+            images_stored=summed.stored,
+            messages=len(history.of_kind("message")),
+        ),
+        ledger=summed,
+        history_sha256=history.sha256(),
+    )
+    return ScenarioEnded(result=result, history_jsonl=text, ledger=ledger)

@@ -1,0 +1,239 @@
+"""Runs plans in parallel: a pool of worker processes, one cluster for all, events to one function in one thread.
+
+A scenario has a process to itself while it runs; a process that broke is replaced. The suite owns every database name
+and folder it hands out, so that a killed worker leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Final
+
+from harness.bench.postgres import ephemeral_cluster, run_blocking
+from harness.bench.postgres_cluster import Cluster
+from harness.bench.template import ensure_template
+from harness.errors import BenchUnavailable
+from harness.events import Event, ScenarioEnded, ScenarioResult, ScenarioStarted, SuiteEnded, SuiteStarted, from_json
+from harness.jobs import Job, Told, Unavailable
+from harness.machine import architecture, monotonic_s, python_version, token, version
+from harness.plan import Plan
+from harness.run_one import BenchKind, Surroundings, error_result
+from harness.selection import scenario_id
+from harness.verdict import Verdict, merged
+
+SCENARIO_WALL_MAX_S: Final = 900.0
+"""No scenario takes this long; one that does hangs in a way that virtual time can not see."""
+
+SHARED_MEMORY: Final = Path("/dev/shm")
+SHARED_MEMORY_NEEDED_BYTES: Final = 500_000_000
+_LAUNCHER: Final = Path(__file__).parent / "bench" / "die_with_parent.py"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteOptions:
+    """How to run. `max_failures` 0: never stop early."""
+
+    bench: BenchKind = "embedded"
+    workers: int = 1
+    seed: int | None = None
+    max_failures: int = 0
+    broker: str = "iotcore"
+    errors_log: Path
+
+
+class _Worker:
+    """One child process and what it is doing."""
+
+    def __init__(self, errors_log: Path) -> None:
+        self.connection, theirs = Pipe()
+        command = [sys.executable, "-P", "-m", "harness.worker", str(theirs.fileno())]
+        with theirs, errors_log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-I", "-S", str(_LAUNCHER), str(os.getpid()), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[theirs.fileno()],
+                env=os.environ | {"PYTHONHASHSEED": "0", "PYTHONPATH": _import_path()},
+                start_new_session=True,  # a Ctrl-C in the terminal reaches the suite alone
+            )
+        self.job: Job | None = None
+        self.since_s = 0.0
+
+    def begin(self, job: Job) -> None:
+        """Hands the job over."""
+        self.job, self.since_s = job, monotonic_s()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # noticed at the next look
+            self.connection.send(job)
+
+    def end(self, *, at_once: bool = False) -> int:
+        """Ends the process and returns its exit code."""
+        self.connection.close()
+        if at_once:
+            self._process.kill()
+        try:
+            return self._process.wait(5.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+
+class Suite:
+    """One run of many plans; `run` returns the results in the order in which they came."""
+
+    def __init__(self, plans: Sequence[Plan], options: SuiteOptions, on_event: Callable[[Event], None]) -> None:
+        self._waiting = deque(enumerate(plans))
+        self._planned = tuple(scenario_id(plan) for plan in plans)
+        self._options = options
+        self._on_event = on_event
+        self._workers: list[_Worker] = []
+        self._results: list[ScenarioResult] = []
+        self._run_token = token()
+        self._begun_s = monotonic_s()
+
+    def run(self) -> Verdict:
+        """Runs everything. Raises BenchUnavailable or KeyboardInterrupt, after the partial results are out."""
+        count = max(1, min(self._options.workers, len(self._planned)))
+        self._on_event(
+            SuiteStarted(planned=self._planned, bench=self._options.bench, seed=self._options.seed, workers=count)
+        )
+        try:
+            with ephemeral_cluster() as cluster, _folder() as folder:
+                try:
+                    self._loop(_surroundings(cluster, self._options), folder, count)
+                finally:
+                    self._let_go(cluster)
+        except BaseException:
+            self._end(interrupted=True)
+            raise
+        return self._end(interrupted=bool(self._waiting))
+
+    def _end(self, *, interrupted: bool) -> Verdict:
+        verdict = merged(result.verdict for result in self._results)
+        if interrupted and verdict is Verdict.PASS:
+            verdict = Verdict.INCONCLUSIVE
+        self._on_event(SuiteEnded(verdict=verdict, wall_s=monotonic_s() - self._begun_s, interrupted=interrupted))
+        return verdict
+
+    def _loop(self, around: Surroundings, folder: Path, count: int) -> None:
+        while (self._waiting and not self._is_enough()) or any(worker.job for worker in self._workers):
+            self._hand_out(around, folder, count)
+            busy = {worker.connection: worker for worker in self._workers if worker.job is not None}
+            for ready in wait(list(busy), timeout=1.0):
+                assert isinstance(ready, Connection)
+                self._listen(busy[ready])
+            for worker in busy.values():
+                if worker.job is not None and monotonic_s() - worker.since_s > SCENARIO_WALL_MAX_S:
+                    self._lost(worker, f"no verdict within {SCENARIO_WALL_MAX_S:.0f} s of real time; it was ended")
+
+    def _is_enough(self) -> bool:
+        bad = sum(result.verdict is not Verdict.PASS for result in self._results)
+        return 0 < self._options.max_failures <= bad
+
+    def _hand_out(self, around: Surroundings, folder: Path, count: int) -> None:
+        while self._waiting and not self._is_enough():
+            worker = next((worker for worker in self._workers if worker.job is None), None)
+            if worker is None:
+                if len(self._workers) >= count:
+                    return
+                worker = _Worker(self._options.errors_log)
+                self._workers.append(worker)
+            number, plan = self._waiting.popleft()
+            self._on_event(ScenarioStarted(scenario=self._planned[number], name=plan.name, steps=len(plan.steps)))
+            name = f"ws_{self._run_token}_{number}"
+            worker.begin(Job(plan=plan, around=around, database=name, folder=folder / name))
+
+    def _listen(self, worker: _Worker) -> None:
+        try:
+            told = worker.connection.recv()
+        except (EOFError, ConnectionResetError):
+            self._lost(worker, None)
+            return
+        match told:
+            case Unavailable(message=message, hint=hint):
+                raise BenchUnavailable(message, hint=hint)
+            case Told(event=data):
+                event = from_json(data)
+                if isinstance(event, ScenarioEnded):
+                    self._ended(worker, event)
+                else:
+                    self._on_event(event)
+
+    def _ended(self, worker: _Worker, event: ScenarioEnded) -> None:
+        result = replace(event.result, wall_s=round(monotonic_s() - worker.since_s, 3))
+        job, worker.job = worker.job, None
+        self._results.append(result)
+        self._on_event(replace(event, result=result))
+        if result.verdict is Verdict.ERROR:  # whatever broke may have left something in that process
+            self._workers.remove(worker)
+            worker.end()
+            if job is not None:
+                run_blocking(job.around.cluster.drop_database(job.database))
+
+    def _lost(self, worker: _Worker, found: str | None) -> None:
+        """The process is gone, or is ended now: an ERROR for its scenario, and another process for the next."""
+        code = worker.end(at_once=found is not None)
+        self._workers.remove(worker)
+        assert worker.job is not None
+        job = worker.job
+        found = found or f"the worker process ended by itself with code {code}"
+        result = error_result(job.plan, job.around, found)
+        result = replace(result, wall_s=round(monotonic_s() - worker.since_s, 3))
+        self._results.append(result)
+        self._on_event(ScenarioEnded(result=result))
+        run_blocking(job.around.cluster.drop_database(job.database))
+
+    def _let_go(self, cluster: Cluster) -> None:
+        """Ends all workers; databases of scenarios that were under way go too."""
+        for worker in self._workers:
+            worker.end(at_once=worker.job is not None)
+            if worker.job is not None and not cluster.is_ours:
+                with contextlib.suppress(BenchUnavailable):
+                    run_blocking(cluster.drop_database(worker.job.database))
+        self._workers.clear()
+
+
+def _surroundings(cluster: Cluster, options: SuiteOptions) -> Surroundings:
+    async def prepare() -> tuple[str, int]:
+        async with cluster.admin() as connection:
+            major = connection.get_server_version().major
+        return await ensure_template(cluster), major
+
+    template, major = run_blocking(prepare())
+    return Surroundings(
+        bench=options.bench,
+        cluster=cluster,
+        template=template,
+        postgres_major=major,
+        wakestorm=version(),
+        python=python_version(),
+        architecture=architecture(),
+        broker=options.broker,
+    )
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder for objects and logs of the scenarios, in shared memory where there is room."""
+    base: str | None = None
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(SHARED_MEMORY).free >= SHARED_MEMORY_NEEDED_BYTES and os.access(SHARED_MEMORY, os.W_OK):
+            base = str(SHARED_MEMORY)
+    with tempfile.TemporaryDirectory(prefix="wakestorm-run-", dir=base, ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def _import_path() -> str:
+    """What this process imports from, for the children: they start with -P, in whatever folder."""
+    return os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path if entry and Path(entry).is_dir())

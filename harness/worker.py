@@ -1,0 +1,56 @@
+"""A worker process of a suite: takes plans from its connection, one at a time, and gives events back.
+
+Started by `suite` as `python -P -m harness.worker FD` with PYTHONHASHSEED=0. Its standard error is the run's
+errors.log; nothing it prints reaches the terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from harness.errors import BenchUnavailable
+from harness.events import Event, to_json
+from harness.jobs import Job, Told, Unavailable
+from harness.run_one import run_one
+
+
+def serve(connection: Connection) -> None:
+    """Runs jobs until the other side hangs up."""
+
+    def emit(event: Event) -> None:
+        connection.send(Told(event=to_json(event)))
+
+    while True:
+        try:
+            job: Job = connection.recv()
+        except EOFError:
+            return
+        job.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            emit(run_one(job.plan, job.around, database=job.database, folder=job.folder, emit=emit))
+        except BenchUnavailable as error:
+            traceback.print_exception(error)
+            connection.send(Unavailable(message=error.message, hint=error.hint))
+        finally:
+            shutil.rmtree(job.folder, ignore_errors=True)
+
+
+def main() -> None:
+    """Reads the file descriptor of its connection from the command line."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the suite decides what a Ctrl-C means
+    sys.path.append(str(Path.cwd()))  # hooks of the user's own; last, so that nothing there hides a package
+    os.dup2(2, 1)  # what a hook prints goes to the log
+    try:
+        serve(Connection(int(sys.argv[1])))
+    except (BrokenPipeError, ConnectionResetError):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
