@@ -194,7 +194,8 @@ def _adopt_staged(turn: Turn, session: SessionView, image: ImageView) -> None:
     if not staged:
         return
     for index, data in sorted(staged.items()):
-        _keep(turn, session, image, index, data)
+        if index < (image.total_chunks or 0):  # others were no part of this image
+            _keep(turn, session, image, index, data)
     turn.add(DropStaged(image.wire_image_name))
 
 
