@@ -28,6 +28,9 @@ from server.wire.mqtt_codec import (
 from simulator.link import LinkError, LinkSettings, OnLost, OnMessage
 
 _SUBSCRIBE_PACKET_ID: Final = 65_535
+DISCONNECT_WAIT_S_MAX: Final = 1.0
+"""Longest that `disconnect` waits for the broker to close; a device that goes to sleep has no more patience."""
+
 _LINGER_NONE: Final = struct.pack("ii", 1, 0)
 """SO_LINGER with 0 s: closing sends RST instead of FIN."""
 
@@ -95,13 +98,12 @@ class RawLink:
         wire, self._wire = self._wire, None
         if wire is None:
             return
-        wire.send(Disconnect())
-        wire.close("disconnected")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.ack_timeout_s):
+        wire.leave()
+        try:
+            async with asyncio.timeout(DISCONNECT_WAIT_S_MAX):
                 await wire.gone.wait()
-                return
-        wire.abort("did not close")
+        except TimeoutError:
+            wire.abort("the broker did not close")
 
     def cut(self) -> None:
         """Drop the connection with RST: nothing more is sent, publishes under way raise LinkError."""
@@ -172,12 +174,11 @@ class _Wire(asyncio.Protocol):
         """The id is free again; a PUBACK that still comes is ignored."""
         self._acks.pop(packet_id, None)
 
-    def close(self, reason: str) -> None:
-        """Let what was written leave, then end."""
-        self._end(reason)
-        if self._transport is not None:
-            self._transport.close()
-        else:
+    def leave(self) -> None:
+        """DISCONNECT; the broker closes once it has read everything that was sent before."""
+        self.send(Disconnect())
+        self._end("disconnected")
+        if self._transport is None:
             self.gone.set()
 
     def abort(self, reason: str) -> None:

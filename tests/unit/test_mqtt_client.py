@@ -111,8 +111,8 @@ def test_abort_drops_the_connection_and_what_was_gathered() -> None:
     async def body() -> None:
         async with setting() as (broker, client, inbox):
             peer = await ready(broker, client)
-            peer.send(message(1))
-            (delivery,) = await inbox.wait_count(1)
+            peer.send(message(1), message(2))
+            delivery, _ = await inbox.wait_count(2)
             delivery.done()
             client.abort("database away")
             assert not client.is_connected
