@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from server.clock import Clock
+from server.clock import Clock, SteppedClock
 from server.completion import Completion
 from server.config import Settings, mqtt_settings
+from server.fence import Fences
 from server.ids import IdSource
 from server.ids import seeded_ids as new_seeded_ids
 from server.intake import Intake
 from server.log import Log
 from server.metrics import Metrics
 from server.monitor import Monitor
-from server.mqtt import MqttClient
+from server.mqtt import Delivery, MqttClient
 from server.objects import ObjectStore
 from server.offload import InlineOffload as new_inline_offload
 from server.offload import Offload
@@ -63,11 +64,12 @@ class App:
             log=parts.log,
             metrics=self.metrics,
         )
+        self.fences = Fences() if isinstance(parts.clock, SteppedClock) else None
         prefix = f"$share/{settings.shared_group}/" if settings.shared_group else ""
         self.mqtt = MqttClient(
             mqtt_settings(settings),
             [(prefix + topic_filter, 1) for topic_filter in uplink_filters()],
-            self.intake.deliver,
+            self._deliver,
             on_state=self._broker_state,
         )
         self.monitor = Monitor(
@@ -80,6 +82,10 @@ class App:
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+
+    def _deliver(self, delivery: Delivery) -> None:
+        if self.fences is None or not self.fences.takes(delivery):
+            self.intake.deliver(delivery)
 
     def _send(self, reply: Outgoing) -> None:
         self.mqtt.publish(reply.topic, reply.payload)

@@ -7,6 +7,7 @@ embedded bench passes a virtual one of its own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -43,10 +44,16 @@ class SteppedClock:
         self._base = SystemClock()
         self._offset = timedelta() if start is None else start - self._base.now()
         self._moved = asyncio.Event()
+        self._awaited: list[datetime] = []
 
     def now(self) -> datetime:
         """The present, aware, UTC, with every step so far."""
         return self._base.now() + self._offset
+
+    @property
+    def next_due(self) -> datetime | None:
+        """The earliest moment that something waits for."""
+        return min(self._awaited, default=None)
 
     def advance(self, step: timedelta) -> None:
         """Move the present on; raises ValueError for a step back."""
@@ -58,10 +65,12 @@ class SteppedClock:
 
     async def sleep_until(self, moment: datetime) -> None:
         """Return once `now()` has reached `moment`, by time or by a step."""
-        while (left := (moment - self.now()).total_seconds()) > 0:
-            moved = self._moved
-            try:
-                async with asyncio.timeout(left):
-                    await moved.wait()
-            except TimeoutError:
-                continue
+        self._awaited.append(moment)
+        try:
+            while (left := (moment - self.now()).total_seconds()) > 0:
+                moved = self._moved
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await moved.wait()
+        finally:
+            self._awaited.remove(moment)

@@ -27,7 +27,7 @@ from server.log import Log
 from server.metrics import Metrics
 from server.mqtt import Delivery, NotConnected
 from server.session import Turn
-from server.store import Connection, Store, Wanted, views
+from server.store import BatchOutdated, Connection, Store, Wanted, views
 from server.watchlist import Watchlist
 from server.wire import limits
 from server.wire.codec import decode
@@ -46,7 +46,7 @@ DATABASE_PAUSE_S: Final = 1.0
 """After the database failed: time for it to come back before the broker delivers again."""
 
 DATABASE_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
-_AGAIN: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_AGAIN: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, BatchOutdated)
 _REFUSED_DATA: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 
@@ -120,6 +120,11 @@ class Intake:
         self._queue.append(item)
         self._idle.clear()
         self._arrived.set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is queued or under way."""
+        return self._idle.is_set()
 
     async def wait_idle(self) -> None:
         """Returns once nothing is queued or under way."""

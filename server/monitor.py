@@ -36,6 +36,7 @@ class Monitor:
         self._clock = clock
         self._log = log
         self._every = every
+        self.is_busy = False
 
     async def run(self) -> None:
         """Sweep at once, then tick, for ever."""
@@ -47,10 +48,13 @@ class Monitor:
             due = max(due + self._every, self._clock.now())
 
     async def _try(self, work: Any) -> None:
+        self.is_busy = True
         try:
             await work()
         except DATABASE_ERRORS as error:
             self._log("error", f"[Monitor] Database failed: {type(error).__name__}: {error}", device=None)
+        finally:
+            self.is_busy = False
 
     async def tick(self) -> Tick:
         """One round: time out, retry, expire, sweep."""

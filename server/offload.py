@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import multiprocessing
 import resource
+import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -21,6 +23,9 @@ T = TypeVar("T")
 
 DECODER_MEMORY_BYTES_MAX = 1 << 30
 """Address space of the decoder process: an 8-megapixel picture takes about 30 MB, the interpreter the rest."""
+
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl: a signal for this process when the thread that started it ends."""
 
 DECODE_TIMEOUT_S = 10
 """A picture within the limits decodes in milliseconds; more is an attack."""
@@ -57,7 +62,13 @@ class InlineOffload:
         """Nothing to let go of."""
 
 
+_PR_SET_PDEATHSIG = 1
+
+
 def _limit_decoder() -> None:
+    """Little memory, and no life after the server's: a killed server must not leave its decoder behind."""
+    with contextlib.suppress(OSError, AttributeError):  # another system than Linux
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_AS, (DECODER_MEMORY_BYTES_MAX, DECODER_MEMORY_BYTES_MAX))
 
 

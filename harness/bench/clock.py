@@ -84,6 +84,10 @@ class ScenarioClock:
         due_s = self._zero_s + (timer.at_ms - self.start_ms - self._stepped_ms) / 1000
         timer.handle = self._loop.call_at(max(due_s, self._loop.time()), timer.fire)
 
+    def next_due_ms(self) -> int | None:
+        """Scenario time of the next call."""
+        return min((timer.at_ms for _, _, timer in self._timers if not timer.is_done), default=None)
+
     def advance(self, step_ms: int) -> None:
         """Step scenario time on; timers that are due now fire, the others come so much earlier."""
         self._stepped_ms += step_ms

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hmac
 import json
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from server.clock import SteppedClock
+from server.web.test_clock import add_test_clock
 from server.wire import limits
 from server.wire.errors import RemoteProtocolError
 from server.wire.topics import parse_uplink
@@ -75,18 +75,8 @@ def http_app(app: App) -> FastAPI:
         return JSONResponse(body)
 
     if isinstance(app.parts.clock, SteppedClock):
-        _add_test_clock(api, app.parts.clock)
+        add_test_clock(api, app, app.parts.clock)
     return api
-
-
-def _add_test_clock(api: FastAPI, clock: SteppedClock) -> None:
-    """`POST /test-clock {"advance_ms": n}`: only where the server was started with --test-clock."""
-
-    @api.post("/test-clock")
-    async def advance(request: Request) -> JSONResponse:
-        body = json.loads(await request.body())
-        clock.advance(timedelta(milliseconds=int(body["advance_ms"])))
-        return JSONResponse({"now": clock.now().isoformat()})
 
 
 def _device_message(body: bytes) -> tuple[str | None, bytes]:

@@ -44,6 +44,9 @@ WHO_MAY: Final[dict[Channel, tuple[str, str]]] = {
 }
 """The access rules a broker should enforce: a device only within its own id."""
 
+FENCE_ID: Final = "SYSTEM:FENCE"
+"""In the place of a device id: a message of a test bench, which only a server with a test clock takes."""
+
 _MAC = re.compile(r"[0-9A-F]{12}\Z")
 _ID = re.compile(r"[0-9A-Za-z:_.\-]+\Z")
 _KEPT_PREFIXES: Final = ("TEST-", "SYSTEM:", "VIRTUAL:")
