@@ -40,6 +40,7 @@ from server.session import (
     end_by_silence,
     move,
     open_session,
+    register,
     say_done,
     send_to_sleep,
     touch,
@@ -309,7 +310,8 @@ def _telemetry(turn: Turn, message: Telemetry) -> None:
         session.telemetry |= readings
         if message.error_code:
             transfer.note_device_error(turn, message.error_code)
-    elif view.device_id is not None:
+    else:
+        register(turn)
         turn.add(RecordTelemetry(turn.ids(), message, dict(readings)))
 
 

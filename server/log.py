@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, Protocol
 
@@ -18,9 +19,11 @@ class Log(Protocol):
 
 def stream_log(stream: Any = None, *, as_json: bool = True) -> Log:
     """Lines to a stream (standard error by default), as JSON or for people."""
-    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    stream = stream or sys.stderr
+    colors = stream.isatty() and "NO_COLOR" not in os.environ
+    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=colors)
     logger = structlog.wrap_logger(
-        structlog.PrintLogger(stream or sys.stderr),
+        structlog.PrintLogger(stream),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),

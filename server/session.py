@@ -136,10 +136,7 @@ def open_session(turn: Turn, event: str, wake_type: WakeType) -> SessionView:
     view = turn.view
     if view.session is not None and view.session.is_open:
         end_by_silence(turn, view.session)
-    if view.standing is Standing.UNKNOWN and view.device_id is None:
-        view.device_id = turn.ids()
-        turn.add(RegisterDevice(device_id=view.device_id))
-        turn.say(f"[Ingest] Unknown device {view.mac} registered as pending_approval", "warning")
+    register(turn)
     view.last_wake_at = turn.now
     view.next_wake_at = next_wake_of(turn)
     session = SessionView(
@@ -159,6 +156,16 @@ def open_session(turn: Turn, event: str, wake_type: WakeType) -> SessionView:
     turn.add(SaveDevice(view), OpenSession(session), SaveSession(session))
     turn.history(HistoryCategory.WAKE, HistoryEvent.WAKE_SESSION_STARTED, f"Wake session started by {event}")
     return session
+
+
+def register(turn: Turn) -> None:
+    """A device that nobody knows gets its row (design 6.3)."""
+    view = turn.view
+    if view.standing is Standing.UNKNOWN and view.device_id is None:
+        view.device_id = turn.ids()
+        turn.add(RegisterDevice(device_id=view.device_id))
+        turn.history(HistoryCategory.PROVISIONING, HistoryEvent.DEVICE_DISCOVERED, f"{view.mac} waits for approval")
+        turn.say(f"[Ingest] Unknown device {view.mac} registered as pending_approval", "warning")
 
 
 def next_wake_of(turn: Turn) -> datetime:

@@ -26,6 +26,10 @@ READ = load("read.sql")
 Connection = asyncpg.Connection
 
 
+class BatchOutdated(Exception):
+    """Another server made the row that this batch wanted to make: read again, decide again."""
+
+
 class Pool(Protocol):
     """What the store needs of a pool: asyncpg's own, or a bench's that lets transactions in one by one."""
 

@@ -37,7 +37,7 @@ from server.effects import (
 )
 from server.queries import load
 from server.session import Turn
-from server.store import Connection
+from server.store import BatchOutdated, Connection
 from server.view import DeviceView, ImageView, SessionView
 from server.wire.codec import encode_reply
 from server.wire.messages import Done, MissingChunks, Retry, Sleep
@@ -95,9 +95,11 @@ async def _write_rows_first(connection: Connection, turn: Turn) -> None:
     for effect in turn.effects:
         match effect:
             case RegisterDevice(device_id=device_id):
-                await connection.execute(
+                answer = await connection.execute(
                     WRITE["register_device"], device_id, view.mac, view.dialect.name, view.family, turn.now
                 )
+                if answer == "INSERT 0 0":
+                    raise BatchOutdated(f"{view.mac} has a row by now")
             case OpenSession(session=session):
                 common = (view.device_id, view.mac, session.wake_at)
                 await connection.execute(

@@ -9,7 +9,7 @@ from typing import Final
 import asyncpg
 
 import server.app
-from harness.bench.postgres_cluster import OWNER, READER, SERVER, Cluster
+from harness.bench.postgres_cluster import READER, SERVER, Cluster
 
 SCENARIO_SCHEMA: Final = "scenario"
 """Holds `now()` as scenario time, before pg_catalog in the search path of bench connections (design 9.6)."""
@@ -36,16 +36,16 @@ def template_name() -> str:
 
 
 async def ensure_template(cluster: Cluster) -> str:
-    """The template's name; builds it where the cluster does not have it. One process at a time should ask."""
+    """The template's name; built where the cluster does not have it, once however many processes ask."""
     name = template_name()
-    if await cluster.database_exists(name):
-        return name
-    await cluster.create_database(name)
-    await server.app.migrate(cluster.dsn(name, OWNER))
-    connection = await asyncpg.connect(cluster.dsn(name, OWNER))
+    await cluster.ensure_template(name, _build)
+    return name
+
+
+async def _build(dsn: str) -> None:
+    await server.app.migrate(dsn)
+    connection = await asyncpg.connect(dsn)
     try:
         await connection.execute(_SCENARIO_TIME)
     finally:
         await connection.close()
-    await cluster.mark_template(name)
-    return name

@@ -190,6 +190,14 @@ def test_everybody_gets_an_answer(standing: Standing) -> None:
     assert talk.view.session is not None and talk.view.session.protocol_state == "sleep_only"
 
 
+def test_telemetry_of_a_stranger_gets_him_a_row() -> None:
+    talk = Talk(device(standing=Standing.UNKNOWN, device_id=None))
+    talk.say(Telemetry(device_id=MAC))
+    assert len(talk.all_of(RegisterDevice)) == 1
+    talk.say(Telemetry(device_id=MAC))
+    assert not talk.all_of(RegisterDevice)
+
+
 def test_fifty_hellos_are_one_wake() -> None:
     talk = Talk(device())
     answers = [talk.say(hello(), after_s=0.02)]
