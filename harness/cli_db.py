@@ -136,7 +136,7 @@ def _roles_prepared(url: str) -> None:
                 "SELECT rolsuper OR rolcreaterole AND rolcreatedb AS may FROM pg_roles WHERE rolname = current_user"
             )
             missing = 4 - await connection.fetchval("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'ws\\_%'")
-        if missing and row["may"]:
+        if missing and row is not None and row["may"]:
             await prepare_roles(cluster)
 
     run_blocking(prepare())

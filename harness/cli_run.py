@@ -91,9 +91,9 @@ def _default_workers(bench: BenchKind) -> int:
 def _check_bench(order: RunOrder, plans: list[Plan]) -> None:
     """Says at once what every scenario would find out."""
     if order.bench == "processes":
-        from harness.bench.brokers import missing_reason
+        from harness.bench.brokers import BrokerKind, missing_reason
 
-        kind = "mosquitto" if order.broker == "mosquitto" else "iotcore"
+        kind: BrokerKind = "mosquitto" if order.broker == "mosquitto" else "iotcore"
         reason = missing_reason(kind, os.environ)
         if reason is not None:
             raise BenchUnavailable(f"no {kind} broker", hint=reason)

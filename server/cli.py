@@ -1,0 +1,182 @@
+"""The server's own command: `wakestorm serve`, also `python -m server.cli`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+import typer
+
+DEBUG_VARIABLE: Final = "WAKESTORM_DEBUG"
+EXIT_CODES_HELP: Final = """
+Exit codes: 0 stopped by SIGTERM or Ctrl-C; 3 database, broker or port not to be had, or the schema is of another
+revision; 64 wrong command line; 70 a bug ended the server.
+"""
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+class LogFormat(StrEnum):
+    """How log lines are written."""
+
+    json = "json"
+    text = "text"
+
+
+@app.command(epilog=EXIT_CODES_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+def serve(
+    database_url: Annotated[
+        str,
+        typer.Option(envvar=["WAKESTORM_DATABASE_URL", "DATABASE_URL"], metavar="URL", help="PostgreSQL 15 or later."),
+    ] = "",
+    mqtt_url: Annotated[
+        str,
+        typer.Option(envvar="WAKESTORM_MQTT_URL", metavar="URL", help="mqtt://[user:password@]host[:port], mqtts://"),
+    ] = "mqtt://127.0.0.1:1883",
+    objects: Annotated[
+        str,
+        typer.Option(envvar="WAKESTORM_OBJECTS", metavar="DIR|URL", help="Where images are kept: a folder, s3://..."),
+    ] = "objects",
+    http: Annotated[
+        str, typer.Option(envvar="WAKESTORM_HTTP", metavar="HOST:PORT", help="Port 0 takes a free one.")
+    ] = "127.0.0.1:8080",
+    client_id: Annotated[
+        str,
+        typer.Option(envvar="WAKESTORM_CLIENT_ID", help="MQTT client id; each server needs its own, always the same."),
+    ] = "wakestorm-server",
+    shared_group: Annotated[
+        str, typer.Option(envvar="WAKESTORM_SHARED_GROUP", help="Share the load with the other servers of this group.")
+    ] = "",
+    ca_file: Annotated[str, typer.Option(envvar="WAKESTORM_CA_FILE", help="Certificates to trust with mqtts://.")] = "",
+    pool_size: Annotated[
+        int, typer.Option(envvar="WAKESTORM_POOL_SIZE", min=2, max=100, help="Connections to the database.")
+    ] = 4,
+    monitor_every: Annotated[
+        str,
+        typer.Option(envvar="WAKESTORM_MONITOR_EVERY", metavar="DURATION", help="Timeouts are looked for this often."),
+    ] = "5m",
+    monitor_token: Annotated[
+        str,
+        typer.Option(envvar="WAKESTORM_MONITOR_TOKEN", help="Bearer token that lets the monitor be called over HTTP."),
+    ] = "",
+    log: Annotated[
+        LogFormat, typer.Option(envvar="WAKESTORM_LOG", help="Log lines on standard error.")
+    ] = LogFormat.json,
+    migrate: Annotated[bool, typer.Option("--migrate", help="Bring the database to the newest schema first.")] = False,
+    wait_for_broker: Annotated[
+        str, typer.Option(metavar="DURATION", help="End with code 3 when there is no broker by then; else keep trying.")
+    ] = "",
+    test_clock: Annotated[
+        bool, typer.Option("--test-clock", help="For test benches: POST /test-clock moves the server's clock on.")
+    ] = False,
+    test_clock_start: Annotated[
+        str, typer.Option(metavar="TIME", help="The test clock's first moment, such as 2026-01-05T00:00:00Z.")
+    ] = "",
+) -> None:
+    """Run the reference server until it is stopped.
+
+    Prints one line when it takes messages; /health and /metrics tell more. SIGTERM finishes the work at hand.
+
+    \b
+    Examples:
+      wakestorm serve --database-url postgresql://ws_server@db/cameras --mqtt-url mqtt://broker
+      wakestorm serve --migrate --http 127.0.0.1:0 --log text
+    """
+    from server.app import Settings
+    from server.serving import EXIT_USAGE, ServeError, ServeOptions
+    from server.serving import serve as served
+
+    if not database_url:
+        raise ServeError("no database is named: give --database-url, or set DATABASE_URL", EXIT_USAGE)
+    host, port = _http_address(http)
+    settings = Settings(
+        database_url=database_url,
+        mqtt_url=mqtt_url,
+        objects_url=objects,
+        client_id=client_id,
+        shared_group=shared_group or None,
+        http_host=host,
+        http_port=port,
+        pool_size=pool_size,
+        monitor_every_s=max(1, round(_seconds(monitor_every, "--monitor-every"))),
+        monitor_token=monitor_token or None,
+        ca_file=ca_file or None,
+    )
+    options = ServeOptions(
+        settings=settings,
+        log_as_json=log is LogFormat.json,
+        has_test_clock=test_clock or bool(test_clock_start),
+        test_clock_start=_moment(test_clock_start) if test_clock_start else None,
+        migrate=migrate,
+        wait_for_broker_s=_seconds(wait_for_broker, "--wait-for-broker") if wait_for_broker else None,
+    )
+    raise typer.Exit(_run(served(options)))
+
+
+def _run(work: Any) -> int:
+    """On uvloop where there is one."""
+    import asyncio
+
+    try:
+        import uvloop
+    except ImportError:
+        return int(asyncio.run(work))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return int(runner.run(work))
+
+
+def _http_address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise typer.BadParameter(f"{text!r} is not HOST:PORT, such as 127.0.0.1:8080", param_hint="--http")
+    return host.strip("[]"), int(port)
+
+
+_UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _seconds(text: str, option: str) -> float:
+    number = text.rstrip("hms")
+    unit = text[len(number) :]
+    try:
+        return float(number) * _UNITS_S[unit]
+    except (ValueError, KeyError):
+        raise typer.BadParameter(f"{text!r} is not a duration, such as 30s or 5m", param_hint=option) from None
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--test-clock-start") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the server; returns the exit code. Errors are one line on standard error."""
+    try:
+        code = app(
+            args=list(sys.argv[1:] if arguments is None else arguments),
+            prog_name="wakestorm serve",
+            standalone_mode=False,
+        )
+    except Exception as error:
+        if any(kind.__name__ == "ClickException" for kind in type(error).__mro__):
+            refusal: Any = error
+            refusal.show(sys.stderr)
+            return 64
+        if os.environ.get(DEBUG_VARIABLE) == "1":
+            raise
+        is_ours = hasattr(error, "exit_code")
+        words = str(error) if is_ours else f"internal error, {type(error).__name__}: {' '.join(str(error).split())}"
+        print(f"wakestorm serve: {words}", file=sys.stderr)
+        return int(getattr(error, "exit_code", 70))
+    return int(code) if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
