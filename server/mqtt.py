@@ -265,7 +265,8 @@ class MqttClient:
             connection.abort("timeout")
             return f"lost: no answer within {settings.connect_timeout_s:g} s"
         except (OSError, ssl.CertificateError) as error:
-            connection.abort("no connection")
+            if not self._is_stopping:  # else `stop` waits for the broker to read our last acknowledgements
+                connection.abort("no connection")
             return f"lost: {error}"
         except BaseException:
             connection.abort("cancelled")

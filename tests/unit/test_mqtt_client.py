@@ -19,6 +19,7 @@ from server.wire.mqtt_codec import (
     Pingresp,
     Puback,
     Publish,
+    Subscribe,
 )
 from tests.support.scripted_broker import ScriptedBroker, message, ready, run, setting, skip
 
@@ -277,6 +278,24 @@ def test_stop_waits_for_pubacks_then_disconnects() -> None:
             await client.stop()
             assert inbox.states[-1] == "stopped"
             assert not client.is_connected
+
+    run(body)
+
+
+def test_stop_before_the_suback_still_hands_over_the_acks() -> None:
+    async def body() -> None:
+        async with setting() as (broker, client, inbox):
+            peer = await broker.next_peer()
+            await peer.expect(Connect)
+            peer.send(Connack(session_present=True), message(1))
+            (await inbox.wait_count(1))[0].done()
+            stop = asyncio.create_task(client.stop())
+            await peer.expect(Subscribe)
+            assert await peer.expect(Puback) == Puback(1)
+            assert isinstance(await peer.receive(), Disconnect)
+            assert not stop.done(), "closed before the broker had read everything"
+            await peer.close()
+            await stop
 
     run(body)
 
