@@ -43,8 +43,16 @@ SELECT
         ARRAY(SELECT c.chunk_index FROM device_image_chunks c WHERE c.image_id = i.image_id ORDER BY c.chunk_index)
     END AS have
 FROM device_images i
-WHERE i.device_id = ANY($1::uuid[])
-  AND (i.status IN ('pending', 'receiving', 'failed') OR i.wire_image_name = ANY($2::text[]) OR i.image_id = ANY($3::uuid[]))
+WHERE i.image_id IN (
+        SELECT a.image_id FROM device_images a
+        WHERE a.device_id = ANY($1::uuid[]) AND a.status IN ('pending', 'receiving', 'failed')
+        UNION
+        SELECT b.image_id FROM device_images b
+        WHERE b.device_id = ANY($1::uuid[]) AND b.wire_image_name = ANY($2::text[])
+        UNION
+        SELECT unnest($3::uuid[])
+    )
+  AND i.device_id = ANY($1::uuid[])
 ORDER BY i.image_id
 FOR UPDATE OF i;
 
