@@ -57,12 +57,19 @@ class Monitor:
             self.is_busy = False
 
     async def tick(self) -> Tick:
-        """One round: time out, retry, expire, sweep."""
+        """One round: time out and retry, one transaction an image; expire commands; sweep."""
         async with self._store.transaction(self._clock.now()) as connection:
-            rows = tuple(dict(row) for row in await connection.fetch(MONITOR["timeout_stale_images"]))
+            stale = [row["image_id"] for row in await connection.fetch(MONITOR["stale_images"])]
+            expired = await connection.fetch(MONITOR["expire_commands"])
+        rows: list[dict[str, Any]] = []
+        for image_id in stale:
+            async with self._store.transaction(self._clock.now()) as connection:
+                rows.extend(dict(row) for row in await connection.fetch(MONITOR["timeout_image"], image_id))
         for row in rows:
-            self._log("warning", f"[Monitor] Timed out: {row['image_name']}", device=None)
-        return Tick(rows, await self.sweep())
+            self._log("warning", f"[Monitor] Timed out: {row['image_name']}", device=row["device_mac"])
+        if expired:
+            self._log("info", f"[Monitor] Expired commands: {len(expired)}", device=None)
+        return Tick(tuple(rows), await self.sweep())
 
     async def sweep(self) -> int:
         """Complete whole images that nobody completed, and watch sessions that nobody watches; returns how many."""

@@ -64,7 +64,7 @@ def http_app(app: App) -> FastAPI:
         summary = {
             "images_timed_out": len(tick.timed_out),
             "retries_queued": queued,
-            "failed_to_queue": sum(1 for row in tick.timed_out if row.get("queue_failed")),
+            "failed_to_queue": sum(1 for row in tick.timed_out if row.get("queue_error")),
         }
         body = {
             "success": True,
