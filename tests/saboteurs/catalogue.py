@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
+import server.asking
 import server.ingest
 import server.intake
 import server.session
-import server.asking
 import server.transfer
 import server.view
 import server.writing
