@@ -66,7 +66,9 @@ Paths = Annotated[
 ]
 Tags = Annotated[
     list[str] | None,
-    typer.Option("--tag", "-t", help="Only scenarios with this tag; `!tag` leaves them out. May be repeated."),
+    typer.Option(
+        "--tag", "-t", metavar="TAG", help="Only scenarios with this tag; `!tag` leaves them out. May be repeated."
+    ),
 ]
 Substring = Annotated[str, typer.Option("-k", metavar="TEXT", help="Only those with TEXT in their id or name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
@@ -87,7 +89,9 @@ def run(
     paths: Paths = None,
     tag: Tags = None,
     substring: Substring = "",
-    seed: Annotated[int | None, typer.Option(min=0, help="Use this seed instead of the scenarios' own.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Use this seed instead of the scenarios' own.")
+    ] = None,
     bench: Annotated[
         BenchChoice, typer.Option(help="embedded: virtual time; processes: real server, broker and sockets.")
     ] = BenchChoice.embedded,
@@ -98,7 +102,9 @@ def run(
     shard: Annotated[str, typer.Option(metavar="I/N", help="The I-th of N parts of the scenarios.")] = "1/1",
     workers: Annotated[
         int | None,
-        typer.Option(min=1, max=256, help="Scenarios at a time. Default: one for each core; 2 with processes."),
+        typer.Option(
+            min=1, max=256, metavar="N", help="Scenarios at a time. Default: one for each core; 2 with processes."
+        ),
     ] = None,
     max_failures: Annotated[
         int, typer.Option(min=0, metavar="N", help="Stop after N scenarios that did not pass; 0: never.")
@@ -185,7 +191,7 @@ def serve(context: typer.Context) -> None:
 @database.command(epilog=EXIT_CODES_HELP)
 def migrate(
     database_url: DatabaseUrl = None,
-    revision: Annotated[str, typer.Option(help="Up to this revision.")] = "head",
+    revision: Annotated[str, typer.Option(metavar="NAME", help="Up to this revision.")] = "head",
     sql: Annotated[
         bool, typer.Option("--sql", help="Print the SQL of an empty database instead of running it.")
     ] = False,
@@ -256,9 +262,10 @@ def _reported(error: Exception, stream: TextIO) -> int:
         return 64
     from harness.errors import WakestormError
 
-    if isinstance(error, WakestormError):
-        print(f"wakestorm: {error}", file=stream)
-        return error.exit_code
+    if isinstance(error, WakestormError) or type(error).__name__ == "ServeError":
+        is_listing = type(error).__name__ == "ScenarioError"  # each line is a place already, for editors to jump to
+        print(error if is_listing else f"wakestorm: {error}", file=stream)
+        return int(getattr(error, "exit_code", 70))
     text = " ".join(str(error).split())[:600]
     print(f"wakestorm: internal error, {type(error).__name__}: {text}", file=stream)
     print(f"  this is a bug; {DEBUG_VARIABLE}=1 shows where", file=stream)

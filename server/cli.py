@@ -1,4 +1,4 @@
-"""The server's own command: `wakestorm serve`, also `python -m server.cli`."""
+"""The server's own commands: `wakestorm serve` (also `python -m server.cli`) and those on its database."""
 
 from __future__ import annotations
 
@@ -154,6 +154,32 @@ def _moment(text: str) -> datetime:
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--test-clock-start") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def migrate_database(url: str, revision: str) -> int:
+    """`wakestorm db migrate`. Raises ServeError."""
+    from server.database import migrated
+
+    print(f"revision {migrated(url, revision)}")
+    return 0
+
+
+def print_schema_sql(revision: str) -> int:
+    """`wakestorm db migrate --sql`."""
+    from server.database import schema_sql
+
+    print(schema_sql(revision))
+    return 0
+
+
+def verify_database(url: str) -> int:
+    """`wakestorm db verify`: a line for each question; 1 when an answer is wrong. Raises ServeError."""
+    from server.database import verified
+
+    answers = verified(url)
+    for title, value, holds in answers:
+        print(f"{'ok' if holds else 'WRONG':<6}{title}: {value}")
+    return 0 if all(holds for _, _, holds in answers) else 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

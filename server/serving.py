@@ -99,7 +99,7 @@ def _new_app(options: ServeOptions, pool: asyncpg.Pool) -> App:
         return App(options.settings, parts)
     except Exception as error:  # whatever the object store thinks of its URL
         parts.offload.close()
-        raise ServeError(f"objects {options.settings.objects_url}: {_words(error)}", EXIT_USAGE) from error
+        raise ServeError(f"objects {options.settings.objects_url}: {words_of(error)}", EXIT_USAGE) from error
 
 
 async def _until_stopped(app: App, stop: asyncio.Event) -> int:
@@ -110,7 +110,7 @@ async def _until_stopped(app: App, stop: asyncio.Event) -> int:
         for wait in waits:
             wait.cancel()
     if app.failure is not None:
-        print(f"wakestorm serve: internal error, {_words(app.failure)}", file=sys.stderr)
+        print(f"wakestorm serve: internal error, {words_of(app.failure)}", file=sys.stderr)
         return EXIT_INTERNAL
     return 0
 
@@ -133,7 +133,7 @@ async def _wait_for_broker(app: App, stop: asyncio.Event, limit_s: float | None,
         patience_s = BROKER_PATIENCE_S if limit_s is None else limit_s
         done, _ = await asyncio.wait(ends, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
         if not done:
-            place = _place_of(app.settings.mqtt_url)
+            place = place_of(app.settings.mqtt_url)
             if limit_s is not None:
                 raise ServeError(f"no broker at {place} within {limit_s:g} s: check --mqtt-url")
             print(f"wakestorm serve: no broker at {place} yet, keeps trying; health at {address}", file=sys.stderr)
@@ -196,13 +196,13 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 
 @contextlib.asynccontextmanager
 async def _pool(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
-    place = _place_of(settings.database_url)
+    place = place_of(settings.database_url)
     try:
         pool = await open_pool(settings.database_url, size=settings.pool_size, timeout=10)
     except (ValueError, asyncpg.InterfaceError) as error:
-        raise ServeError(f"--database-url {place}: {_words(error)}", EXIT_USAGE) from error
+        raise ServeError(f"--database-url {place}: {words_of(error)}", EXIT_USAGE) from error
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise ServeError(f"the database at {place} can not be reached: {_words(error)}") from error
+        raise ServeError(f"the database at {place} can not be reached: {words_of(error)}") from error
     try:
         yield pool
     finally:
@@ -219,7 +219,7 @@ async def _migrated(url: str) -> None:
     try:
         await upgrade(url)
     except Exception as error:
-        raise ServeError(f"--migrate, the database at {_place_of(url)}: {_words(error)}") from error
+        raise ServeError(f"--migrate, the database at {place_of(url)}: {words_of(error)}") from error
 
 
 async def _check_revision(pool: asyncpg.Pool) -> None:
@@ -230,7 +230,7 @@ async def _check_revision(pool: asyncpg.Pool) -> None:
     except asyncpg.UndefinedTableError:
         found = None
     except asyncpg.PostgresError as error:
-        raise ServeError(f"the database's revision can not be read: {_words(error)}") from error
+        raise ServeError(f"the database's revision can not be read: {words_of(error)}") from error
     if found != wanted:
         raise ServeError(
             f"the database stands at revision {found or 'none'}, needed is {wanted}: run `wakestorm db migrate`, "
@@ -254,7 +254,7 @@ def _check_urls(settings: Settings) -> None:
     scheme = urlsplit(settings.database_url).scheme
     if scheme not in ("postgresql", "postgres"):
         raise ServeError(
-            f"--database-url {_place_of(settings.database_url)}: write postgresql://user:password@host:5432/database",
+            f"--database-url {place_of(settings.database_url)}: write postgresql://user:password@host:5432/database",
             EXIT_USAGE,
         )
     try:
@@ -263,7 +263,7 @@ def _check_urls(settings: Settings) -> None:
         raise ServeError(str(error), EXIT_USAGE) from error
 
 
-def _place_of(url: str) -> str:
+def place_of(url: str) -> str:
     """A URL without user and password."""
     try:
         parts = urlsplit(url)
@@ -273,7 +273,8 @@ def _place_of(url: str) -> str:
         return "that is no URL"
 
 
-def _words(error: BaseException) -> str:
+def words_of(error: BaseException) -> str:
+    """The kind of an error and what it says, on one line."""
     text = " ".join(str(error).split())[:400]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -281,7 +282,7 @@ def _words(error: BaseException) -> str:
 def _report(log: Log, context: dict[str, Any]) -> None:
     """What asyncio would print with a traceback, as one line of the log."""
     error = context.get("exception")
-    text = f"[App] {context['message']}" + (f": {_words(error)}" if error is not None else "")
+    text = f"[App] {context['message']}" + (f": {words_of(error)}" if error is not None else "")
     log("error", text, device=None)
     if os.environ.get("WAKESTORM_DEBUG") == "1":
         asyncio.get_running_loop().default_exception_handler(context)

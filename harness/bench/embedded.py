@@ -49,6 +49,11 @@ KEEP_ALIVE_S: Final = 3_600
 SESSIONS_OVER_AFTER_MS: Final = 2 * max(dialect.session_silence_ms for dialect in DIALECTS.values())
 """By then a server has closed every session by silence."""
 
+SETTLE_MS_MAX: Final = 2_000
+"""A server cut off from its database never takes what waits for it."""
+
+SETTLE_LOOK_MS: Final = 10
+
 POSTGRES_OPTIONS: Final[dict[str, Any]] = {
     "max_cached_statement_lifetime": 0,
     "max_inactive_connection_lifetime": 0,
@@ -74,6 +79,10 @@ class _Server:
     @property
     def host(self) -> str:
         return f"server{self.number}"
+
+
+def _client_id(server: _Server) -> str:
+    return f"wakestorm-{server.host}"
 
 
 class EmbeddedBench:
@@ -190,7 +199,7 @@ class EmbeddedBench:
             database_url=self._cluster.dsn(self._database, SERVER),
             mqtt_url=f"mqtt://{BROKER[0]}:{BROKER[1]}",
             objects_url=str(self._objects),
-            client_id=f"wakestorm-{server.host}",
+            client_id=_client_id(server),
             keep_alive_s=KEEP_ALIVE_S,
             shared_group="wakestorm" if len(self._servers) > 1 else None,
         )
@@ -325,10 +334,19 @@ class EmbeddedBench:
         await self.settle()
 
     async def settle(self) -> None:
-        """The servers have worked off what has arrived."""
+        """The servers have worked off what the broker has taken in; one that can't is given SETTLE_MS_MAX."""
+        until_ms = self.clock.now_ms() + SETTLE_MS_MAX
+        while self._is_under_way() and self.clock.now_ms() < until_ms:
+            await self.pass_time(self.clock.now_ms() + SETTLE_LOOK_MS)
         for server in self._servers:
             if server.app is not None and server.app.failure is None:
                 await server.app.intake.wait_idle()
+
+    def _is_under_way(self) -> bool:
+        """Something is between the broker and a server that could take it."""
+        running = [server for server in self._servers if server.app is not None and server.app.failure is None]
+        sessions = [self._broker.broker.session(_client_id(server)) for server in running if not server.is_paused]
+        return any(session is not None and not session.is_empty for session in sessions)
 
     async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
         """A raw message from a client of its own."""

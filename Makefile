@@ -1,0 +1,57 @@
+# `make run` and `make test` are all that a fresh machine needs; both set up .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.wakestorm-installed
+INSTALLED_DEV := .venv/.wakestorm-installed-dev
+
+.PHONY: help run test test-integration lint generate constraints clean
+.DEFAULT_GOAL := help
+
+help: ## Show the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+
+run: $(INSTALLED) ## Run all scenarios in the embedded bench, then the smoke ones with real processes
+	@status=0; \
+	$(BIN)/wakestorm run --tag '!hil' || status=$$?; \
+	$(BIN)/wakestorm run --bench processes --tag smoke || status=$$?; \
+	exit $$status
+
+test: $(INSTALLED_DEV) ## Run the whole test suite
+	$(BIN)/python -m pytest -n auto
+
+test-integration: $(INSTALLED_DEV) ## Run the tests against real PostgreSQL, brokers and servers only
+	$(BIN)/python -m pytest -n auto tests/integration tests/conformance tests/migration tests/acceptance
+
+lint: $(INSTALLED_DEV) ## Check style, types, import rules and scenarios
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --config importlinter.toml
+	$(BIN)/wakestorm lint
+
+generate: $(INSTALLED_DEV) ## Write the generated files: schemas, reference pages, diagrams
+	$(BIN)/python -m harness.generate
+
+constraints: $(INSTALLED_DEV) ## Pin every dependency anew in constraints.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header \
+	  --no-emit-index-url --extra dev pyproject.toml --output-file constraints.txt
+
+clean: ## Remove .venv, runs and caches
+	rm -rf .venv runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "wakestorm needs Python 3.11 or later; name one: make PYTHON=python3.12 run" >&2; exit 1; }
+	@rm -rf .venv; $(PYTHON) -m venv .venv 2>/dev/null \
+	  || { rm -rf .venv; $(PYTHON) -m virtualenv -q .venv 2>/dev/null; } \
+	  || { rm -rf .venv; uv venv -q --seed --python $(PYTHON) .venv 2>/dev/null; } \
+	  || { rm -rf .venv; echo "no virtual environment can be made: install Debian's python3-venv" >&2; exit 1; }
+
+$(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(INSTALLED_DEV): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
