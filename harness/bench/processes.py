@@ -1,0 +1,327 @@
+"""The processes bench: real broker, real server processes, paho-mqtt cameras on real sockets, real time (design 4).
+
+Time jumps while everybody sleeps (`processes_time`). The servers are `wakestorm serve --test-clock`
+(`processes_server`), the broker is iotcore or mosquitto (`brokers`); `processes_acts` does what scenarios do to them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import asyncpg
+
+from harness.bench import HttpAnswer
+from harness.bench.brokers import BrokerKind, BrokerProcess
+from harness.bench.clock import EPOCH, ScenarioClock, moment_of
+from harness.bench.messages import message_fields
+from harness.bench.postgres_cluster import OWNER, READER, SERVER, Cluster
+from harness.bench.processes_acts import Acts
+from harness.bench.processes_server import ServerProcess, ServerState
+from harness.bench.processes_tap import FENCE_TOPICS, BrokerTap
+from harness.bench.processes_time import Pacer, RealTimeChanges
+from harness.bench.seeding import seed_fleet
+from harness.bench.template import SEARCH_PATH
+from harness.dut.simulated import SimulatedDut
+from harness.errors import BenchUnavailable
+from harness.history import History
+from harness.plan import Plan
+from harness.plan_steps import ActOn, HttpExchange
+from server.wire.dialects import DIALECTS
+from simulator.device_states import State
+from simulator.link import LinkError
+from simulator.link.paho import PahoLink
+from simulator.sites import FleetPlaces
+
+T = TypeVar("T")
+
+SETTLE_WITHIN_S: Final = 30.0
+SETTLE_LOOK_S: Final = 0.004
+FENCES_AGAIN_S: Final = 0.02
+"""Servers of one group get every other fence; each must see one."""
+
+SESSIONS_OVER_AFTER_MS: Final = 2 * max(dialect.session_silence_ms for dialect in DIALECTS.values())
+"""By then a server has closed every session by silence."""
+
+
+class ProcessesBench:
+    """One scenario's bench; runs on a usual asyncio loop, in real time."""
+
+    kind = "processes"
+
+    def __init__(
+        self,
+        plan: Plan,
+        history: History,
+        cluster: Cluster,
+        database: str,
+        template: str,
+        folder: Path,
+        *,
+        broker: str = "iotcore",
+    ) -> None:
+        kind: BrokerKind = "mosquitto" if broker == "mosquitto" else "iotcore"
+        self.plan = plan
+        self.history = history
+        self.clock = ScenarioClock(plan.start_ms)
+        self.changes = RealTimeChanges()
+        self.duts: list[SimulatedDut] = []
+        self.early: list[str] = []
+        self.on_commit: list[Callable[[], Awaitable[None]]] = []
+        self.cluster = cluster
+        self.database = database
+        self.broker = BrokerProcess(kind, folder / "broker")
+        self.failures: list[str] = []
+        self._template = template
+        self._objects = folder / "objects"
+        self._names = {device.mac: device.name for device in plan.devices}
+        self._looking = asyncio.Lock()
+        self._blocking = ThreadPoolExecutor(1, thread_name_prefix="wakestorm-broker")
+        self._ends = AsyncExitStack()
+        self._pacer = Pacer(self.clock, self, self._look)
+        self.changes.pacer = self._pacer
+        self.servers: list[ServerProcess] = []
+        self._acts = Acts(self)
+
+    # -- life ------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Clone the database, start broker and servers, make the devices. Leaves nothing where it fails."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        self._ends.callback(self._blocking.shutdown)
+        await self.cluster.create_database(self.database, self._template)
+        self._ends.push_async_callback(self.cluster.drop_database, self.database)
+        self.owner = await self._connect(OWNER)
+        self.reader = await self._connect(READER)
+        await seed_fleet(self.owner, self.plan, self.clock.now())
+        self._ends.push_async_callback(self.blocking, self.broker.stop)
+        await self.blocking(self.broker.start)
+        self.tap = BrokerTap(self.broker.host, self.broker.port, self._message)
+        self._ends.callback(self.tap.cut)
+        await self.tap.connect()
+        self.servers = [
+            ServerProcess(number, self._arguments(number), self._log) for number in range(self.plan.servers)
+        ]
+        self._ends.push_async_callback(self._stop_servers)
+        await asyncio.gather(*(self._acts.boot(server) for server in self.servers))
+        places = FleetPlaces(seed=self.plan.seed)
+        for planned in self.plan.devices:
+            dut = SimulatedDut(
+                planned,
+                seed=self.plan.seed,
+                location=places.place(planned.group, planned.index).location,
+                clock=self.clock,
+                changes=self.changes,
+                history=self.history,
+                links=PahoLink,
+                broker=(self.broker.host, self.broker.port),
+            )
+            self.duts.append(dut)
+            self._ends.push_async_callback(dut.close)
+        self._pacer.start()
+        self._ends.push_async_callback(self._pacer.stop)
+        self._ends.push_async_callback(self._acts.stop)
+
+    async def stop(self) -> None:
+        """Devices, servers, broker and database go, whatever state they are in."""
+        await self._ends.aclose()
+
+    async def _connect(self, role: str) -> asyncpg.Connection:
+        connection = await asyncpg.connect(
+            self.cluster.dsn(self.database, role), server_settings={"search_path": SEARCH_PATH}
+        )
+        self._ends.callback(connection.terminate)
+        await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
+        return connection
+
+    def _arguments(self, number: int) -> list[str]:
+        dsn = self.cluster.dsn(self.database, SERVER)
+        dsn += f"{'&' if '?' in dsn else '?'}application_name=server{number}"
+        options = {
+            "--database-url": dsn,
+            "--mqtt-url": f"mqtt://{self.broker.host}:{self.broker.port}",
+            "--objects": str(self._objects),
+            "--http": "127.0.0.1:0",
+            "--client-id": f"wakestorm-server{number}",
+            "--log": "json",
+        }
+        if self.plan.servers > 1:
+            options["--shared-group"] = "wakestorm"
+        return [word for pair in options.items() for word in pair]
+
+    async def _stop_servers(self) -> None:
+        """Killed, not asked: nothing is looked at any more."""
+        for server in self.servers:
+            await server.kill()
+
+    async def blocking(self, call: Callable[[], T]) -> T:
+        """A blocking call in the bench's one thread, which outlives the broker that it started."""
+        return await asyncio.get_running_loop().run_in_executor(self._blocking, call)
+
+    # -- events ----------------------------------------------------------------------------------------
+
+    def _message(self, topic: str, payload: bytes) -> None:
+        who, fields = message_fields(topic, payload, self._names)
+        self.history.append(self.clock.elapsed_ms(), "message", who, **fields)
+        self._stir()
+
+    def _log(self, level: str, line: str, device: str | None) -> None:
+        who = "server" if device is None else self._names.get(device, device)
+        self.history.append(self.clock.elapsed_ms(), "log", who, level=level, text=line, source="server")
+        self._stir()
+
+    def _stir(self) -> None:
+        self.changes.notify()
+        self._pacer.stir()
+
+    async def _look(self) -> None:
+        """Whatever wants to be asked often."""
+        for server in self.servers:
+            ended = await server.end_unwanted()
+            if ended is not None:
+                self.failures.append(ended)
+        async with self._looking:
+            for callback in list(self.on_commit):
+                await callback()
+
+    # -- time ------------------------------------------------------------------------------------------
+
+    def is_quiet(self) -> bool:
+        """All devices sleep, or hang until their watchdog; nothing is being started, stopped or healed."""
+        if self._acts.is_busy:
+            return False
+        return all(dut.is_asleep or dut.device.state is State.HUNG for dut in self.duts)
+
+    async def next_due_ms(self) -> int | None:
+        """Scenario time of the next thing that a server waits for."""
+        due = [state.next_due for _, state in await self._states() if state.next_due is not None]
+        return min(((moment - EPOCH) // timedelta(milliseconds=1) + 1 for moment in due), default=None)
+
+    async def step_servers(self, to_ms: int) -> None:
+        """Bring the servers' clocks to that scenario time."""
+        await asyncio.gather(*(server.advance_to(moment_of(to_ms)) for server in self.servers if server.answers))
+
+    async def pass_time(self, until_ms: int) -> None:
+        """Scenario time comes to `until_ms`; what is due meanwhile happens."""
+        there = asyncio.Event()
+        timer = self.clock.call_at(until_ms, there.set)
+        try:
+            await self._pacer.wait_for(there.wait())
+        finally:
+            timer.cancel()
+
+    async def finish_sessions(self) -> None:
+        """The servers have noticed that all sessions are over."""
+        await self.pass_time(self.clock.now_ms() + SESSIONS_OVER_AFTER_MS)
+        await self.settle()
+
+    # -- settling --------------------------------------------------------------------------------------
+
+    async def settle(self) -> None:
+        """The servers have worked off what the broker had accepted, and the history has their answers.
+
+        What can't be, with the broker or the database away, is not waited for; raises BenchUnavailable after 30 s.
+        """
+        try:
+            async with asyncio.timeout(SETTLE_WITHIN_S):
+                await self._wait_worked_off()
+                with suppress(LinkError):
+                    if self._has_broker:
+                        await self.tap.wait_seen(await self.tap.publish_fence())
+                for server in self.servers:
+                    with suppress(BenchUnavailable):
+                        if server.answers:
+                            await server.read_log()
+        except TimeoutError:
+            raise BenchUnavailable(f"the servers did not come to rest within {SETTLE_WITHIN_S:g} s") from None
+
+    @property
+    def _has_broker(self) -> bool:
+        return self._acts.is_broker_up and self.tap.is_connected
+
+    async def _wait_worked_off(self) -> None:
+        loop = asyncio.get_running_loop()
+        first, sent_at_s = await self._fence(), loop.time()
+        while True:
+            states = await self._states()
+            if all(self._is_worked_off(state, first) for _, state in states):
+                return
+            if self.plan.servers > 1 and loop.time() - sent_at_s > FENCES_AGAIN_S:
+                again, sent_at_s = await self._fence(), loop.time()
+                first = again if first is None else first
+            await asyncio.sleep(SETTLE_LOOK_S)
+
+    async def _fence(self) -> int | None:
+        """The number of a fence that the broker has accepted; None where there is no broker."""
+        if not self._has_broker:
+            return None
+        try:
+            return await self.tap.publish_fence()
+        except LinkError:
+            return None
+
+    def _is_worked_off(self, state: ServerState, fence: int | None) -> bool:
+        if not state.is_idle:
+            return False
+        if fence is None or not self._has_broker or not state.is_ready or self._acts.is_database_down:
+            return True  # what it could not handle comes again, when there is somebody to bring it
+        if state.in_flight or state.outgoing:
+            return False
+        return all(state.fences.get(topic, 0) >= fence for topic in FENCE_TOPICS)
+
+    async def _states(self) -> list[tuple[ServerProcess, ServerState]]:
+        found: list[tuple[ServerProcess, ServerState]] = []
+        for server in self.servers:
+            if server.answers:
+                with suppress(BenchUnavailable):  # ended meanwhile
+                    found.append((server, await server.state()))
+        return found
+
+    # -- seen and done by the runner -------------------------------------------------------------------
+
+    def exclusive(self) -> Any:
+        """Nobody else asks the reader; the servers go on."""
+        return self._looking
+
+    async def act(self, step: ActOn) -> None:
+        """Do something to server, broker or database, and plan its heal."""
+        await self._acts.act(step)
+
+    async def heal(self) -> None:
+        """Everything is as it should be again."""
+        await self._acts.heal()
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
+        """A raw message from a client of its own. Raises BenchUnavailable where there is no broker."""
+        try:
+            await self.tap.publish(topic, payload, qos=qos, retain=retain)
+        except LinkError as error:
+            raise BenchUnavailable(f"the broker did not take a message on {topic}: {error}") from error
+
+    async def http(self, exchange: HttpExchange) -> HttpAnswer:
+        """One exchange with a server process."""
+        server = self.servers[exchange.which]
+        if not server.answers:
+            return HttpAnswer(503, {}, b"the server is down")
+        return await server.exchange(exchange.method, exchange.path, dict(exchange.headers), exchange.body)
+
+    def stored_bytes(self, key: str) -> bytes | None:
+        """The object of that key."""
+        path = self._objects / key
+        return path.read_bytes() if path.is_file() else None
+
+    def server_failures(self) -> Sequence[str]:
+        """Bugs that ended a server by itself, or kept it from stopping."""
+        return self.failures
