@@ -33,6 +33,7 @@ from server.wire import limits
 from server.wire.codec import decode
 from server.wire.errors import RemoteProtocolError
 from server.wire.messages import Chunk, DeviceMessage, Hello, Metadata, Telemetry
+from server.wire.states import AckType
 from server.wire.topics import Family
 from server.writing import WRITE, Outgoing, write
 
@@ -312,9 +313,13 @@ class Intake:
         """Hand replies to the broker; where it is gone, their audit rows say so."""
         unsent: list[int] = []
         for reply in replies:
+            is_resume = reply.ack_type == AckType.PENDING_IMAGE_ACK
+            if is_resume:
+                text = reply.payload.decode()
+                self._log("info", f"[ACK] Sending ACK for pending image: {text}", device=reply.mac)
             try:
                 self._send(reply)
-                if "PENDING_IMAGE_ACK" in reply.ack_type:
+                if is_resume:
                     self._log("info", "[ACK] Pending image ACK published successfully", device=reply.mac)
             except NotConnected:
                 self._log("warning", "[ACK] Not sent: no broker connection", device=reply.mac)

@@ -49,7 +49,7 @@ KEEP_ALIVE_S: Final = 3_600
 SESSIONS_OVER_AFTER_MS: Final = 2 * max(dialect.session_silence_ms for dialect in DIALECTS.values())
 """By then a server has closed every session by silence."""
 
-SETTLE_MS_MAX: Final = 2_000
+SETTLE_MS_MAX: Final = 1_000
 """A server cut off from its database never takes what waits for it."""
 
 SETTLE_LOOK_MS: Final = 10
