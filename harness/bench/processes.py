@@ -43,6 +43,7 @@ T = TypeVar("T")
 
 SETTLE_WITHIN_S: Final = 30.0
 SETTLE_LOOK_S: Final = 0.004
+REST_LOOKS_MAX: Final = 200
 FENCES_AGAIN_S: Final = 0.02
 """Servers of one group get every other fence; each must see one."""
 
@@ -82,6 +83,7 @@ class ProcessesBench:
         self._objects = folder / "objects"
         self._names = {device.mac: device.name for device in plan.devices}
         self._looking = asyncio.Lock()
+        self._is_rested = False
         self._blocking = ThreadPoolExecutor(1, thread_name_prefix="wakestorm-broker")
         self._ends = AsyncExitStack()
         self._pacer = Pacer(self.clock, self, self._look)
@@ -175,6 +177,7 @@ class ProcessesBench:
     def _message(self, topic: str, payload: bytes) -> None:
         who, fields = message_fields(topic, payload, self._names)
         self.history.append(self.clock.elapsed_ms(), "message", who, **fields)
+        self._is_rested = False
         self._stir()
 
     def _log(self, level: str, line: str, device: str | None) -> None:
@@ -200,13 +203,23 @@ class ProcessesBench:
 
     def is_quiet(self) -> bool:
         """All devices sleep, or hang until their watchdog; nothing is being started, stopped or healed."""
-        if self._acts.is_busy:
-            return False
-        return all(dut.is_asleep or dut.device.state is State.HUNG for dut in self.duts)
+        is_quiet = not self._acts.is_busy and all(dut.is_asleep or dut.device.state is State.HUNG for dut in self.duts)
+        self._is_rested = self._is_rested and is_quiet
+        return is_quiet
 
-    async def next_due_ms(self) -> int | None:
-        """Scenario time of the next thing that a server waits for."""
-        due = [state.next_due for _, state in await self._states() if state.next_due is not None]
+    async def rested(self) -> int | None:
+        """Scenario time of the next thing that a server waits for; now, while one has something to do."""
+        if not self._is_rested:
+            self._is_rested = True
+            await self.settle()
+        for _ in range(REST_LOOKS_MAX):
+            states = await self._states()
+            if all(self._is_worked_off(state, None) for state in states):
+                break
+            await asyncio.sleep(SETTLE_LOOK_S)
+        else:
+            return self.clock.now_ms()
+        due = [state.next_due for state in states if state.next_due is not None]
         return min(((moment - EPOCH) // timedelta(milliseconds=1) + 1 for moment in due), default=None)
 
     async def step_servers(self, to_ms: int) -> None:
@@ -255,8 +268,7 @@ class ProcessesBench:
         loop = asyncio.get_running_loop()
         first, sent_at_s = await self._fence(), loop.time()
         while True:
-            states = await self._states()
-            if all(self._is_worked_off(state, first) for _, state in states):
+            if all(self._is_worked_off(state, first) for state in await self._states()):
                 return
             if self.plan.servers > 1 and loop.time() - sent_at_s > FENCES_AGAIN_S:
                 again, sent_at_s = await self._fence(), loop.time()
@@ -275,18 +287,18 @@ class ProcessesBench:
     def _is_worked_off(self, state: ServerState, fence: int | None) -> bool:
         if not state.is_idle:
             return False
-        if fence is None or not self._has_broker or not state.is_ready or self._acts.is_database_down:
+        if not self._has_broker or not state.is_ready or self._acts.is_database_down:
             return True  # what it could not handle comes again, when there is somebody to bring it
         if state.in_flight or state.outgoing:
             return False
-        return all(state.fences.get(topic, 0) >= fence for topic in FENCE_TOPICS)
+        return fence is None or all(state.fences.get(topic, 0) >= fence for topic in FENCE_TOPICS)
 
-    async def _states(self) -> list[tuple[ServerProcess, ServerState]]:
-        found: list[tuple[ServerProcess, ServerState]] = []
+    async def _states(self) -> list[ServerState]:
+        found: list[ServerState] = []
         for server in self.servers:
             if server.answers:
                 with suppress(BenchUnavailable):  # ended meanwhile
-                    found.append((server, await server.state()))
+                    found.append(await server.state())
         return found
 
     # -- seen and done by the runner -------------------------------------------------------------------

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
-from harness.bench.clock import Changes, ScenarioClock, moment_of
+from harness.bench.clock import Changes, ScenarioClock
 
 LOOK_EVERY_S: Final = 0.05
 LOOK_AT_MOST_EVERY_S: Final = 0.005
@@ -26,12 +26,8 @@ class Sleepers(Protocol):
         """All devices sleep, and nothing is being started, stopped or healed."""
         ...
 
-    async def settle(self) -> None:
-        """Returns once the servers have worked off what has arrived."""
-        ...
-
-    async def next_due_ms(self) -> int | None:
-        """Scenario time of the next thing that a server waits for."""
+    async def rested(self) -> int | None:
+        """Scenario time of the next thing that a server waits for; now, while one has something to do."""
         ...
 
     async def step_servers(self, to_ms: int) -> None:
@@ -105,8 +101,7 @@ class Pacer:
 
     async def _jump(self) -> bool:
         """Whether time was moved on."""
-        await self._sleepers.settle()
-        server_ms = await self._sleepers.next_due_ms()
+        server_ms = await self._sleepers.rested()
         due = [at_ms for at_ms in (server_ms, self._clock.next_due_ms()) if at_ms is not None]
         if not due or not self._may_jump() or min(due) - self._clock.now_ms() < JUMP_MIN_MS:
             return False
@@ -128,8 +123,3 @@ class RealTimeChanges(Changes):
         """True after the next `notify`, False when `until_ms` came first."""
         assert self.pacer is not None, "the bench has started"
         return bool(await self.pacer.wait_for(super().wait(clock, until_ms)))
-
-
-def moment(ms: int) -> str:
-    """Scenario time as ISO text."""
-    return moment_of(ms).isoformat()
