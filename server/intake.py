@@ -34,7 +34,7 @@ from server.wire.codec import decode
 from server.wire.errors import RemoteProtocolError
 from server.wire.messages import Chunk, DeviceMessage, Hello, Metadata, Telemetry
 from server.wire.states import AckType
-from server.wire.topics import Family
+from server.wire.topics import Family, parse_uplink
 from server.writing import WRITE, Outgoing, write
 
 BATCH_MESSAGES_MAX: Final = 200
@@ -194,6 +194,7 @@ class Intake:
             self._metrics.messages.labels(type(item.message).__name__.lower()).inc()
         except RemoteProtocolError as error:
             item.refusal = error
+            item.mac = _sender_of(item.topic)
 
     async def _commit(self, batch: list[Item]) -> _Outcome:
         """The batch in one transaction; halved where the database refuses its data."""
@@ -328,6 +329,14 @@ class Intake:
         if unsent:
             async with self._store.transaction(self._clock.now()) as connection:
                 await connection.execute(WRITE["ack_not_sent"], unsent, "no broker connection")
+
+
+def _sender_of(topic: str) -> str:
+    """Whose topic it is, for the quarantine; empty where no device could own it."""
+    try:
+        return parse_uplink(topic).device_id
+    except RemoteProtocolError:
+        return ""
 
 
 def _wanted(batch: Sequence[Item]) -> Wanted:

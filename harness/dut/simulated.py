@@ -31,6 +31,7 @@ from simulator.effects import (
 )
 from simulator.fault import (
     EVENT_OF_REPLY,
+    ArmedFault,
     Cut,
     Deliver,
     FaultAddress,
@@ -83,6 +84,7 @@ class SimulatedDut:
         self._chain = FaultChain(rng.child("faults"))
         self._faults: list[tuple[PlannedFault, int]] = []
         self._armed_for: list[PlannedFault] = []
+        self._of_one_wake: list[tuple[int, ArmedFault]] = []
         self.device = Device(
             DeviceIdentity(device_id=planned.mac, location=location, name=planned.name),
             self.profile,
@@ -155,6 +157,7 @@ class SimulatedDut:
         self._perform_link(self._chain.heal(), None)
         self._faults = [(fault, self.wakes) for fault in faults if self.planned.number in fault.devices]
         self._armed_for = []
+        self._of_one_wake = []
 
     def set_wifi(self, *, up: bool) -> None:
         """Whether Wi-Fi is there at the next tries."""
@@ -312,13 +315,18 @@ class SimulatedDut:
             self._perform(self.device.sent(publish.number, self._clock.now_ms()))
 
     def _arm_for_this_wake(self) -> None:
-        """Arm the faults that are meant for this wake; each once."""
+        """Arm the faults that are meant for this wake, each once; those of an earlier wake strike no more."""
+        for wake, armed in self._of_one_wake:
+            if wake != self.wakes:
+                armed.uses_left = 0
         for fault, wakes_before in self._faults:
             is_due = fault.wake is None or self.wakes == wakes_before + fault.wake
             if is_due and fault not in self._armed_for:
                 self._armed_for.append(fault)
                 address = FaultAddress(fault.event, fault.direction, fault.which)
-                self._chain.arm(address, fault_of(fault), fault.times)
+                armed = self._chain.arm(address, fault_of(fault), fault.times)
+                if fault.wake is not None:
+                    self._of_one_wake.append((self.wakes, armed))
 
     def _note_strike(
         self, actions: Sequence[LinkAction], event: str, direction: str, index: int | None, payload: bytes
