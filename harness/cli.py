@@ -60,7 +60,7 @@ class BrokerChoice(StrEnum):
 Paths = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[PATH]...",
+        metavar="PATH",
         help="Files or folders; FILE::CASE is one case of a matrix. Without: ./scenarios, else the shipped ones.",
     ),
 ]

@@ -78,7 +78,7 @@ def run_command(order: RunOrder) -> int:
         return EXIT_INTERRUPTED
     finally:
         terminal.close()
-        _drop_if_empty(errors_log)
+        _drop_what_is_empty(errors_log)
     if not order.as_json:
         print(f"{verdict.value}  {files.folder / 'verdict.json'}")
     return exit_code(verdict)
@@ -118,7 +118,10 @@ def _sigterm_like_sigint() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _drop_if_empty(log: Path) -> None:
+def _drop_what_is_empty(log: Path) -> None:
+    """No errors, no errors.log; nothing run, no folder."""
     with suppress(OSError):
         if log.stat().st_size == 0:
             log.unlink()
+    with suppress(OSError):
+        log.parent.rmdir()

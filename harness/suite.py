@@ -30,6 +30,7 @@ from harness.machine import architecture, monotonic_s, python_version, token, ve
 from harness.plan import Plan
 from harness.run_one import BenchKind, Surroundings, error_result
 from harness.selection import scenario_id
+from harness.sql_check import check_sql
 from harness.verdict import Verdict, merged
 
 SCENARIO_WALL_MAX_S: Final = 900.0
@@ -93,6 +94,7 @@ class Suite:
     """One run of many plans; `run` returns the results in the order in which they came."""
 
     def __init__(self, plans: Sequence[Plan], options: SuiteOptions, on_event: Callable[[Event], None]) -> None:
+        self._plans = tuple(plans)
         self._waiting = deque(enumerate(plans))
         self._planned = tuple(scenario_id(plan) for plan in plans)
         self._options = options
@@ -103,27 +105,46 @@ class Suite:
         self._begun_s = monotonic_s()
 
     def run(self) -> Verdict:
-        """Runs everything. Raises BenchUnavailable or KeyboardInterrupt, after the partial results are out."""
-        count = max(1, min(self._options.workers, len(self._planned)))
-        self._on_event(
-            SuiteStarted(planned=self._planned, bench=self._options.bench, seed=self._options.seed, workers=count)
-        )
-        try:
-            with ephemeral_cluster() as cluster, _folder() as folder:
-                try:
-                    self._loop(_surroundings(cluster, self._options), folder, count)
-                finally:
-                    self._let_go(cluster)
-        except BaseException:
-            self._end(interrupted=True)
-            raise
+        """Runs everything. Raises BenchUnavailable or KeyboardInterrupt, after the partial results are out.
+
+        Nothing is told when PostgreSQL can not be reached, or when it refuses the SQL of a scenario (ScenarioError).
+        """
+        with ephemeral_cluster() as cluster, _folder() as folder:
+            around = run_blocking(self._prepared(cluster))
+            count = max(1, min(self._options.workers, len(self._planned)))
+            options = self._options
+            self._on_event(SuiteStarted(planned=self._planned, bench=options.bench, seed=options.seed, workers=count))
+            try:
+                self._loop(around, folder, count)
+            except BaseException:
+                self._let_go(cluster)
+                self._end(interrupted=True)
+                raise
+            self._let_go(cluster)
         return self._end(interrupted=bool(self._waiting))
+
+    async def _prepared(self, cluster: Cluster) -> Surroundings:
+        """The template is there, and PostgreSQL knows every table and column that the scenarios name."""
+        async with cluster.admin() as connection:
+            major = connection.get_server_version().major
+        template = await ensure_template(cluster)
+        await check_sql(self._plans, cluster, template, f"ws_{self._run_token}_sql")
+        return Surroundings(
+            bench=self._options.bench,
+            cluster=cluster,
+            template=template,
+            postgres_major=major,
+            wakestorm=version(),
+            python=python_version(),
+            architecture=architecture(),
+            broker=self._options.broker,
+        )
 
     def _end(self, *, interrupted: bool) -> Verdict:
         verdict = merged(result.verdict for result in self._results)
         if interrupted and verdict is Verdict.PASS:
             verdict = Verdict.INCONCLUSIVE
-        self._on_event(SuiteEnded(verdict=verdict, wall_s=monotonic_s() - self._begun_s, interrupted=interrupted))
+        self._on_event(SuiteEnded(verdict=verdict, wall_s=round(monotonic_s() - self._begun_s, 3), interrupted=interrupted))
         return verdict
 
     def _loop(self, around: Surroundings, folder: Path, count: int) -> None:
@@ -202,25 +223,6 @@ class Suite:
                 with contextlib.suppress(BenchUnavailable):
                     run_blocking(cluster.drop_database(worker.job.database))
         self._workers.clear()
-
-
-def _surroundings(cluster: Cluster, options: SuiteOptions) -> Surroundings:
-    async def prepare() -> tuple[str, int]:
-        async with cluster.admin() as connection:
-            major = connection.get_server_version().major
-        return await ensure_template(cluster), major
-
-    template, major = run_blocking(prepare())
-    return Surroundings(
-        bench=options.bench,
-        cluster=cluster,
-        template=template,
-        postgres_major=major,
-        wakestorm=version(),
-        python=python_version(),
-        architecture=architecture(),
-        broker=options.broker,
-    )
 
 
 @contextlib.contextmanager
