@@ -46,7 +46,13 @@ RETRIES_MAX: Final = 5
 DATABASE_PAUSE_S: Final = 1.0
 """After the database failed: time for it to come back before the broker delivers again."""
 
-DATABASE_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+DATABASE_ERRORS: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that died between two statements
+    OSError,
+    TimeoutError,
+)
 _AGAIN: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, BatchOutdated)
 _REFUSED_DATA: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 

@@ -85,8 +85,7 @@ class Store:
             try:
                 yield connection
             except BaseException:
-                if not connection.is_closed():
-                    await connection.execute("ROLLBACK")
+                await _roll_back(connection)
                 raise
             await connection.execute("COMMIT")
 
@@ -116,6 +115,14 @@ class Store:
                 return bool(await connection.fetchval("SELECT true"))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False
+
+
+async def _roll_back(connection: Connection) -> None:
+    """Undo the transaction; a connection that can't even do that is dropped, and PostgreSQL undoes it."""
+    try:
+        await connection.execute("ROLLBACK")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+        connection.terminate()
 
 
 async def views(connection: Connection, wanted: Wanted, now: datetime) -> dict[str, DeviceView]:
