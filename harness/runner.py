@@ -214,6 +214,9 @@ class Runner:
         for dut in duts:
             dut.set_wifi(up=False)
         for _ in range(step.wakes):
+            for dut in duts:
+                if dut.is_asleep and dut.next_wake_ms is None:
+                    dut.wake("poweron")  # nothing else would ever wake it
             due = [dut.next_wake_ms for dut in duts if dut.next_wake_ms is not None]
             await self._wait_until(max(due, default=self.bench.clock.now_ms()))
             await self._wait_asleep(step.devices)
