@@ -71,8 +71,9 @@ def run_command(order: RunOrder) -> int:
             reporter.on_event(event)
 
     try:
-        with _sigterm_like_sigint():
-            verdict = Suite(plans, options, tell).run()
+        suite = Suite(plans, options, tell)
+        with _stopped_by_signals(suite):
+            verdict = suite.run()
     except KeyboardInterrupt:
         print(f"interrupted; what there is: {files.folder}", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -105,17 +106,23 @@ def _terminal() -> TerminalReporter:
 
 
 @contextmanager
-def _sigterm_like_sigint() -> Iterator[None]:
-    """A SIGTERM ends the run as a Ctrl-C does: partial results are written."""
+def _stopped_by_signals(suite: Suite) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM stops the run where it does no harm, the second at once."""
+    received: list[int] = []
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1:
+            raise KeyboardInterrupt
+        print("stopping; once more to stop at once", file=sys.stderr)
+        suite.interrupt()
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _drop_what_is_empty(log: Path) -> None:

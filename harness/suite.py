@@ -103,6 +103,11 @@ class Suite:
         self._results: list[ScenarioResult] = []
         self._run_token = token()
         self._begun_s = monotonic_s()
+        self._interrupted, self._interrupter = Pipe(duplex=False)
+
+    def interrupt(self) -> None:
+        """Asks the run to stop and keep what there is; may be called from a signal handler."""
+        self._interrupter.send(None)
 
     def run(self) -> Verdict:
         """Runs everything. Raises BenchUnavailable or KeyboardInterrupt, after the partial results are out.
@@ -144,14 +149,18 @@ class Suite:
         verdict = merged(result.verdict for result in self._results)
         if interrupted and verdict is Verdict.PASS:
             verdict = Verdict.INCONCLUSIVE
-        self._on_event(SuiteEnded(verdict=verdict, wall_s=round(monotonic_s() - self._begun_s, 3), interrupted=interrupted))
+        self._on_event(
+            SuiteEnded(verdict=verdict, wall_s=round(monotonic_s() - self._begun_s, 3), interrupted=interrupted)
+        )
         return verdict
 
     def _loop(self, around: Surroundings, folder: Path, count: int) -> None:
         while (self._waiting and not self._is_enough()) or any(worker.job for worker in self._workers):
             self._hand_out(around, folder, count)
             busy = {worker.connection: worker for worker in self._workers if worker.job is not None}
-            for ready in wait(list(busy), timeout=1.0):
+            for ready in wait([self._interrupted, *busy], timeout=1.0):
+                if ready is self._interrupted:
+                    raise KeyboardInterrupt
                 assert isinstance(ready, Connection)
                 self._listen(busy[ready])
             for worker in busy.values():
