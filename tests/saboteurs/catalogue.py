@@ -230,3 +230,29 @@ def last_copy_wins() -> Undo:
         undo_sql.stop()
 
     return undo
+
+
+def _of(apply: Callable[[], Undo], scenario: str) -> Saboteur:
+    return Saboteur(name=apply.__name__, defect=(apply.__doc__ or "").strip(), scenario=scenario, apply=apply)
+
+
+SABOTEURS: tuple[Saboteur, ...] = (
+    _of(resume_starts_over, "protocol/hello-with-pending-image-resumes-it.yaml"),
+    _of(no_dedup, "resume/last-ack-lost.yaml"),
+    _of(snap_while_pending, "protocol/hello-with-pending-image-resumes-it.yaml"),
+    _of(newest_pending_first, "protocol/oldest-pending-image-first.yaml"),
+    _of(ack_before_commit, "smoke/photo-is-stored.yaml"),
+    _of(puback_before_commit, "smoke/photo-is-stored.yaml"),
+    _of(missing_chunks_off_by_one, "chunks/missing-chunks-are-asked-for-exactly.yaml"),
+    _of(completes_one_chunk_early, "smoke/photo-is-stored.yaml"),
+    _of(new_photo_thrown_away, "captures/name-again-after-a-counter-restart.yaml"),
+    _of(no_answer_for_strangers, "protocol/device-that-may-not-send-is-put-to-sleep.yaml"),
+    _of(hello_is_always_new, "duplicates/storm-of-hellos.yaml"),
+    _of(backlog_forgotten, "backlog/five-offline-captures-then-a-wake.yaml"),
+    _of(duplicates_not_logged, "duplicates/metadata-fifty-times.yaml"),
+    _of(unchecked_bytes, "profiles/jpeg-without-end-marker.yaml"),
+    _of(resume_on_wrong_topic, "protocol/hello-with-pending-image-resumes-it.yaml"),
+    _of(override_not_cleared, "protocol/manual-wake-override-captures-at-once.yaml"),
+    _of(last_copy_wins, "chunks/a-chunk-with-other-bytes-does-not-replace-the-first.yaml"),
+)
+"""All of them; each is caught by its scenario, and most by others too."""
