@@ -292,7 +292,7 @@ class EmbeddedBench:
     async def _act_on_database(self, do: str) -> None:
         """From outside, a stopped database is one that lets nobody in and has dropped everybody."""
         self.history.append(self.clock.elapsed_ms(), "server", "database", action=do)
-        async with self._cluster.admin() as connection:
+        async with self._gate.hold(), self._cluster.admin() as connection:
             self._is_database_down = do in ("crash", "stop")
             limit = 0 if self._is_database_down else -1
             await connection.execute(f'ALTER DATABASE "{self._database}" CONNECTION LIMIT {limit}')
@@ -302,6 +302,9 @@ class EmbeddedBench:
                     self._database,
                     SERVER,
                 )
+        for server in self._servers:
+            if do in ("crash", "stop", "restart"):
+                await self._wait_backends_gone(server.tag)
 
     async def heal(self) -> None:
         """Everything is as it should be again."""
