@@ -91,7 +91,8 @@ class Runner:
 
     async def run(self) -> None:
         """Steps, heal, drain, checks."""
-        self.bench.on_commit.append(self._look_after_commit)
+        if self._watches:
+            self.bench.on_commit.append(self._look_after_commit)
         for dut in self.bench.duts:
             dut.heal()
         await self._steps()
@@ -264,6 +265,8 @@ class Runner:
             case _:
                 until_ms = None if step.window_ms is None else self.bench.clock.now_ms() + step.window_ms
                 self._watches.append(_Watch(index, step, since, until_ms))
+                if self._look_after_commit not in self.bench.on_commit:
+                    self.bench.on_commit.append(self._look_after_commit)
 
     async def _look(self, step: Expect, since: int) -> Finding:
         if is_from_database(step.subject):
@@ -287,7 +290,6 @@ class Runner:
         for watch in self._watches:
             if watch.finding is None and self._is_on(watch):
                 await self._ask(watch)
-        self.bench.changes.notify()
 
     def _is_on(self, watch: _Watch) -> bool:
         return watch.until_ms is None or self.bench.clock.now_ms() <= watch.until_ms

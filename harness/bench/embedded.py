@@ -112,6 +112,7 @@ class EmbeddedBench:
         self._network.on_bytes = self._tap.on_bytes
         self.early: list[str] = self._tap.early
         self.on_commit: list[Callable[[], Awaitable[None]]] = self._gate.on_commit
+        self._gate.on_pass.append(self.changes.notify)
         self._broker = BrokerHost(Broker(), on_event=self._routed)
         self._listener: Any = None
         self._servers = [_Server(number) for number in range(plan.servers)]

@@ -198,6 +198,7 @@ class ProcessesBench:
         async with self._looking:
             for callback in list(self.on_commit):
                 await callback()
+        self.changes.notify()
 
     # -- time ------------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ class Gate:
 
     def __init__(self) -> None:
         self.on_commit: list[Callable[[], Awaitable[None]]] = []
+        self.on_pass: list[Callable[[], None]] = []
         self.passed = 0
         self.passes: dict[str | None, int] = {}
         self._waiting: deque[tuple[asyncio.Future[None], str | None]] = deque()
@@ -58,6 +59,8 @@ class Gate:
             if self.on_commit:
                 await self._run_callbacks()
             self.passed += 1
+            for told in self.on_pass:
+                told()
             self.passes[tag] = self.passes.get(tag, 0) + 1
         finally:
             if self._held_by is holder:
