@@ -58,6 +58,8 @@ class Monitor:
 
     async def tick(self) -> Tick:
         """One round: time out and retry, one transaction an image; expire commands; sweep."""
+        if not await self._store.is_anything_due(self._clock.now()):
+            return Tick((), 0)
         async with self._store.transaction(self._clock.now()) as connection:
             stale = [row["image_id"] for row in await connection.fetch(MONITOR["stale_images"])]
             expired = await connection.fetch(MONITOR["expire_commands"])

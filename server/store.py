@@ -108,6 +108,11 @@ class Store:
             sessions = await connection.fetch(READ["open_sessions"])
         return [row["image_id"] for row in whole], [(row["device_mac"], row["last_message_at"]) for row in sessions]
 
+    async def is_anything_due(self, now: datetime) -> bool:
+        """Whether some image or session is open, or some command has expired: else a monitor tick has no work."""
+        async with self._pool.acquire() as connection:
+            return bool(await connection.fetchval(READ["is_anything_due"], now))
+
     async def is_alive(self) -> bool:
         """Whether the database answers."""
         try:

@@ -84,6 +84,13 @@ FROM device_images i
 JOIN devices d USING (device_id)
 WHERE i.image_id = $1;
 
+-- name: is_anything_due
+-- Whether a monitor tick would find work: one look instead of a transaction, most of the time.
+SELECT
+    EXISTS (SELECT FROM device_images WHERE status IN ('pending', 'receiving'))
+    OR EXISTS (SELECT FROM device_wake_sessions WHERE status = 'in_progress')
+    OR EXISTS (SELECT FROM device_commands WHERE status = 'pending' AND expires_at <= $1);
+
 -- name: whole_images
 -- Images whose every chunk is there and that nobody has completed: a sweep completes them (design 9.2).
 SELECT i.image_id
