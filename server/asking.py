@@ -6,6 +6,7 @@ only then the final ACK_OK goes out (design 6.4). What is missing is asked for a
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from uuid import UUID
 
@@ -125,8 +126,7 @@ def _ask_for_backlog(turn: Turn, session: SessionView) -> bool:
     """True while the device is busy with the backlog or has just been asked for it."""
     view = turn.view
     if view.dialect.backlog_by == "send_image" and session.pending_list is not None:
-        safe = {image.wire_image_name for image in view.images if image.image_id in session.images_stored}
-        names = [name for name in session.pending_list if name not in safe and name not in session.backlog_asked]
+        names = _not_offered_yet(view, session, session.pending_list)
         if names:
             session.backlog_asked.append(names[0])
             _ask_for_image(turn, names[0])
@@ -143,6 +143,18 @@ def _ask_for_backlog(turn: Turn, session: SessionView) -> bool:
     turn.add(SaveSession(session))
     turn.watch(view.dialect.quiet_ms)
     return True
+
+
+def _not_offered_yet(view: DeviceView, session: SessionView, pending_list: tuple[str, ...]) -> list[str]:
+    """Names of the device's list that nothing came for yet. A name may stand for several photos (its counter
+    restarted), and the photo of this wake stands in no list."""
+    is_new_photo = session.answer in ("snap", "override")
+    came = Counter(
+        image.wire_image_name
+        for image in view.images
+        if image.image_id in session.images_stored and not (is_new_photo and image.image_id == session.image_id)
+    )
+    return list((Counter(pending_list) - (came | Counter(session.backlog_asked))).elements())
 
 
 def damaged(turn: Turn, image_id: UUID, reason: str) -> None:

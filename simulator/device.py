@@ -241,7 +241,7 @@ class Device:
         return effects + self._work(now_ms)
 
     def _on_send_image(self, name: str, now_ms: int) -> list[Effect]:
-        entry = self.card.find(name)
+        entry = self._sender.outbox.first_unoffered(self.card.pending, name) or self.card.find(name)
         if entry is None:
             return [Log("warning", f"{name} is not on the card, ignored")]
         if not self._sender.outbox.is_sending(entry):

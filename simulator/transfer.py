@@ -46,6 +46,11 @@ class Outbox:
         """A pass up to the last chunk of this image was queued in this wake."""
         return entry.number in self._offered
 
+    def first_unoffered(self, entries: Iterable[Entry], image_name: str) -> Entry | None:
+        """The oldest photo of that name that was not offered in this wake: names repeat when the counter restarts."""
+        named = (entry for entry in entries if entry.image_name == image_name)
+        return next((entry for entry in named if not self.was_offered(entry)), None)
+
     def acked(self, image_name: str) -> Entry | None:
         """The image that an ack means where names repeat: the one being sent, else the first offered, not yet acked."""
         sending = [step.entry for step in self._steps if step.entry is not None and step.in_pass]
