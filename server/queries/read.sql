@@ -25,7 +25,9 @@ LEFT JOIN LATERAL fn_resolve_device_lineage(d.device_mac) l ON true
 LEFT JOIN LATERAL (
     SELECT * FROM device_wake_sessions w
     WHERE w.device_id = d.device_id
-    ORDER BY w.wake_timestamp DESC, w.created_at DESC, w.session_id DESC
+    -- two HELLOs of one batch have one timestamp: the open session is the newer one
+    ORDER BY w.wake_timestamp DESC, (w.status = 'in_progress') DESC, w.ended_at DESC NULLS LAST, w.created_at DESC,
+        w.session_id DESC
     LIMIT 1
 ) s ON true
 LEFT JOIN device_wake_payloads p ON p.payload_id = s.payload_id
