@@ -81,11 +81,23 @@ class Observer:
         try:
             if "now" in query.lower():
                 await self._connection.execute(f"SET wakestorm.now = '{self._now().isoformat()}'")
-            return [dict(row) for row in await self._connection.fetch(query, *arguments)]
+            return [_row_of(record) for record in await self._connection.fetch(query, *arguments)]
         except asyncpg.QueryCanceledError:
             raise ObservationTimedOut("the query took longer than the read-only role's 2 s") from None
         except asyncpg.PostgresError as error:
             raise ObservationFailed(f"{type(error).__name__}: {error}") from None
+
+
+def _row_of(record: asyncpg.Record) -> Row:
+    """Every column, also where several have one name: `count`, then `count_2`."""
+    row: Row = {}
+    for name, value in zip(record.keys(), record.values(), strict=True):
+        unique, number = name, 1
+        while unique in row:
+            number += 1
+            unique = f"{name}_{number}"
+        row[unique] = value
+    return row
 
 
 def shown(row: Row) -> dict[str, Any]:
