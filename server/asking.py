@@ -12,7 +12,7 @@ from uuid import UUID
 
 from server.effects import CommandsFulfilled, Complete, PayloadsComplete, SaveSession, SetChunksAside
 from server.session import Turn, say_done
-from server.view import DeviceView, ImageView, SessionView
+from server.view import DeviceView, ImageView, SessionView, Standing
 from server.wire import limits
 from server.wire.messages import MissingChunks, SendAllPending, SendImage
 from server.wire.states import AckType, HistoryCategory, HistoryEvent, HistorySeverity, ImageStatus
@@ -54,7 +54,7 @@ def nudge(turn: Turn, session: SessionView) -> bool:
 
 def _ask(turn: Turn, session: SessionView) -> bool:
     """One more round of asking, at most MISSING_ROUNDS_PER_WAKE_MAX a wake and one in a quiet time."""
-    if session.missing_rounds >= limits.MISSING_ROUNDS_PER_WAKE_MAX:
+    if turn.view.standing is not Standing.MAPPED or session.missing_rounds >= limits.MISSING_ROUNDS_PER_WAKE_MAX:
         return False
     quiet = timedelta(milliseconds=turn.view.dialect.quiet_ms)
     if session.asked_at is not None and turn.now - session.asked_at < quiet:

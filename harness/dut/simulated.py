@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from harness.bench.clock import Changes, ScenarioClock, Timer
+from harness.dut.armed import ArmedFaults, struck
 from harness.history import History
 from harness.plan_steps import PlannedDevice, PlannedFault
 from server.wire.codec import decode_reply, dialect_called, encode_device_message
@@ -31,14 +32,11 @@ from simulator.effects import (
 )
 from simulator.fault import (
     EVENT_OF_REPLY,
-    ArmedFault,
     Cut,
     Deliver,
-    FaultAddress,
     FaultChain,
     LinkAction,
     PowerOff,
-    fault_named,
 )
 from simulator.link import Link, LinkError, LinkFactory, LinkSettings
 from simulator.profile import Profile, profile_named
@@ -81,10 +79,7 @@ class SimulatedDut:
         self._history = history
         rng = Rng(f"{seed}/{planned.name}")
         self._jitter = rng.child("jitter")
-        self._chain = FaultChain(rng.child("faults"))
-        self._faults: list[tuple[PlannedFault, int]] = []
-        self._armed_for: list[PlannedFault] = []
-        self._of_one_wake: list[tuple[int, ArmedFault]] = []
+        self._faults = ArmedFaults(FaultChain(rng.child("faults")))
         self.device = Device(
             DeviceIdentity(device_id=planned.mac, location=location, name=planned.name),
             self.profile,
@@ -154,10 +149,8 @@ class SimulatedDut:
 
     def arm(self, faults: Sequence[PlannedFault]) -> None:
         """Let these faults strike from now on; the ones armed before are gone."""
-        self._perform_link(self._chain.heal(), None)
-        self._faults = [(fault, self.wakes) for fault in faults if self.planned.number in fault.devices]
-        self._armed_for = []
-        self._of_one_wake = []
+        mine = [fault for fault in faults if self.planned.number in fault.devices]
+        self._perform_link(self._faults.arm(mine, self.wakes))
 
     def set_wifi(self, *, up: bool) -> None:
         """Whether Wi-Fi is there at the next tries."""
@@ -177,8 +170,7 @@ class SimulatedDut:
 
     def heal(self) -> None:
         """End every fault."""
-        self._perform_link(self._chain.heal(), None)
-        self._faults = []
+        self._perform_link(self._faults.heal())
         self._is_wifi_up = True
         if self.is_asleep and self._next_wake_ms is None and self.wakes:
             self._sleep_until(self._clock.now_ms() + self.planned.interval_ms)
@@ -297,8 +289,7 @@ class SimulatedDut:
     async def _publish(self, publish: Publish, incarnation: int) -> None:
         channel, payload = encode_device_message(publish.message, self._dialect, self.profile.encoding_quirks)
         topic = topic_of(self._dialect.family, self.planned.mac, channel)
-        self._arm_for_this_wake()
-        actions = self._chain.process(
+        actions = self._faults.for_wake(self.wakes).process(
             "sent",
             publish.event,
             topic,
@@ -314,29 +305,13 @@ class SimulatedDut:
         if alive and incarnation == self._incarnation:
             self._perform(self.device.sent(publish.number, self._clock.now_ms()))
 
-    def _arm_for_this_wake(self) -> None:
-        """Arm the faults that are meant for this wake, each once; those of an earlier wake strike no more."""
-        for wake, armed in self._of_one_wake:
-            if wake != self.wakes:
-                armed.uses_left = 0
-        for fault, wakes_before in self._faults:
-            is_due = fault.wake is None or self.wakes == wakes_before + fault.wake
-            if is_due and fault not in self._armed_for:
-                self._armed_for.append(fault)
-                address = FaultAddress(fault.event, fault.direction, fault.which)
-                armed = self._chain.arm(address, fault_of(fault), fault.times)
-                if fault.wake is not None:
-                    self._of_one_wake.append((self.wakes, armed))
-
     def _note_strike(
         self, actions: Sequence[LinkAction], event: str, direction: str, index: int | None, payload: bytes
     ) -> None:
-        match actions:
-            case [Deliver(parcel=parcel, after_ms=0)] if parcel.payload == payload and parcel.point.event == event:
-                return
-        where = event if index is None else f"{event}[{index}]"
-        what = [type(action).__name__.lower() for action in actions]
-        self._note("fault", address=f"{where}.{direction}", actions=what if len(what) < 4 else [what[0], len(what)])
+        what = struck(actions, event, payload)
+        if what is not None:
+            where = event if index is None else f"{event}[{index}]"
+            self._note("fault", address=f"{where}.{direction}", actions=what)
 
     async def _carry_out(self, actions: Sequence[LinkAction], incarnation: int) -> bool:
         """Publish what the chain lets through; False where the device is gone."""
@@ -357,7 +332,7 @@ class SimulatedDut:
                     return False
         return incarnation == self._incarnation
 
-    def _perform_link(self, actions: Sequence[LinkAction], event: str | None) -> None:
+    def _perform_link(self, actions: Sequence[LinkAction]) -> None:
         """What a heal sets free goes out where there is a way, else it is lost with the link."""
         if actions and not self.is_asleep:
             self._start(self._carry_out_quietly(actions))
@@ -379,8 +354,7 @@ class SimulatedDut:
             self._note("log", level="warning", text=f"not understood: {error.reason}", source="device")
             return
         event = EVENT_OF_REPLY[type(message)]
-        self._arm_for_this_wake()
-        actions = self._chain.process("received", event, topic, payload)
+        actions = self._faults.for_wake(self.wakes).process("received", event, topic, payload)
         self._note_strike(actions, event, "received", None, payload)
         if all(isinstance(action, Deliver) and not action.after_ms for action in actions):
             for action in actions:
@@ -413,18 +387,3 @@ class SimulatedDut:
         except RemoteProtocolError:
             return  # corrupted on its way
         self._perform(self.device.receive(message, self._clock.now_ms()))
-
-
-def fault_of(fault: PlannedFault) -> Any:
-    """The catalogue's fault for a planned one."""
-    settings = dict(fault.parameters)
-    match fault.action:
-        case "power_loss":
-            settings = {"back_after_ms": settings.get("for_ms")}
-        case "delay":
-            settings = {"delay_ms": settings.get("for_ms")}
-        case "reorder":
-            settings = {key: value for key, value in settings.items() if value is not None}
-        case _:
-            pass
-    return fault_named(fault.action, **settings)
