@@ -66,7 +66,7 @@ def _ask(turn: Turn, session: SessionView) -> bool:
 
 
 def ask_for_missing(turn: Turn, session: SessionView, image: ImageView) -> bool:
-    if image.total_chunks is None:
+    if image.total_chunks is None or (image.attempt and not image.have):  # nothing of it is of use
         return _ask(turn, session) and _ask_for_image(turn, image.wire_image_name)
     if not _ask(turn, session):
         return False
