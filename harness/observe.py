@@ -90,7 +90,7 @@ class Observer:
 
 def _row_of(record: asyncpg.Record) -> Row:
     """Every column, also where several have one name: `count`, then `count_2`."""
-    row: Row = {}
+    row: dict[str, Any] = {}
     for name, value in zip(record.keys(), record.values(), strict=True):
         unique, number = name, 1
         while unique in row:
