@@ -395,5 +395,6 @@ class EmbeddedBench:
 
     def _log(self, level: str, line: str, *, device: str | None) -> None:
         who = "server" if device is None else self._names.get(device, device)
+        line = line.replace(self._database, "the_database")  # its name is another in each run
         self.history.append(self.clock.elapsed_ms(), "log", who, level=level, text=line, source="server")
         self.changes.notify()

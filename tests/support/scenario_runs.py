@@ -20,12 +20,13 @@ _NUMBERS = itertools.count()
 
 def plans(file: str) -> list[Plan]:
     """Every case of a file below scenarios/."""
-    return plans_of(load_file(SCENARIOS / file))
+    return plans_of(load_file((SCENARIOS / file).relative_to(ROOT)))
 
 
 def all_plans() -> list[Plan]:
     """Every case of every file, in the order of their names."""
-    return [plan for file in sorted(SCENARIOS.rglob("*.yaml")) for plan in plans_of(load_file(file))]
+    files = sorted(SCENARIOS.rglob("*.yaml"))
+    return [plan for file in files for plan in plans_of(load_file(file.relative_to(ROOT)))]
 
 
 def played(plan: Plan, cluster: Cluster, folder: Path) -> ScenarioEnded:
