@@ -63,10 +63,14 @@ TRANSITIONS: Final[dict[tuple[str, str], str]] = {
     ("snap_sent", "silence"): "failed",
     ("ack_pending_sent", "silence"): "ack_pending_sent",
     ("metadata_received", "silence"): "metadata_received",
+    ("failed", "metadata"): "metadata_received",
+    ("failed", "done"): "complete",
+    ("failed", "silence"): "failed",
 }
 """(protocol state, event) -> protocol state. The 8 states are seed 001's; `new` stands for "no row yet".
 
-At `silence` a session that carries an image keeps its state: the image may still come whole, or time out.
+At `silence` a session that carries an image keeps its state: the image may still come whole, or time out. A timeout
+makes it `failed` in the database while the session may still be open: the device may go on all the same.
 """
 
 
