@@ -6,32 +6,35 @@ ALTER TABLE device_image_chunks RENAME TO device_image_chunks_by_name;
 CREATE TABLE device_image_chunks (
     image_id uuid NOT NULL REFERENCES device_images ON DELETE CASCADE,
     chunk_index integer NOT NULL,
-    data bytea STORAGE EXTERNAL NOT NULL,
+    data bytea NOT NULL,
     received_at timestamptz NOT NULL DEFAULT fn_now(),
     CONSTRAINT device_image_chunks_pkey PRIMARY KEY (image_id, chunk_index),
     CONSTRAINT device_image_chunks_chunk_index_check CHECK (chunk_index >= 0)
 );
+ALTER TABLE device_image_chunks ALTER COLUMN data SET STORAGE EXTERNAL;
 
 CREATE TABLE device_image_chunks_aside (
     image_id uuid NOT NULL REFERENCES device_images ON DELETE CASCADE,
     attempt integer NOT NULL,
     chunk_index integer NOT NULL,
-    data bytea STORAGE EXTERNAL NOT NULL,
+    data bytea NOT NULL,
     reason text NOT NULL,
     set_aside_at timestamptz NOT NULL DEFAULT fn_now(),
     CONSTRAINT device_image_chunks_aside_pkey PRIMARY KEY (image_id, attempt, chunk_index)
 );
+ALTER TABLE device_image_chunks_aside ALTER COLUMN data SET STORAGE EXTERNAL;
 COMMENT ON TABLE device_image_chunks_aside IS 'The chunks of whole but damaged copies, kept under their attempt';
 
 CREATE TABLE device_image_chunks_staged (
     device_id uuid NOT NULL REFERENCES devices ON DELETE CASCADE,
     wire_image_name text NOT NULL,
     chunk_index integer NOT NULL,
-    data bytea STORAGE EXTERNAL NOT NULL,
+    data bytea NOT NULL,
     received_at timestamptz NOT NULL DEFAULT fn_now(),
     CONSTRAINT device_image_chunks_staged_pkey PRIMARY KEY (device_id, wire_image_name, chunk_index),
     CONSTRAINT device_image_chunks_staged_chunk_index_check CHECK (chunk_index >= 0)
 );
+ALTER TABLE device_image_chunks_staged ALTER COLUMN data SET STORAGE EXTERNAL;
 COMMENT ON TABLE device_image_chunks_staged IS 'Chunks that came before the metadata of their image';
 
 INSERT INTO device_image_chunks (image_id, chunk_index, data, received_at)
