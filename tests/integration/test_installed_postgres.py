@@ -9,7 +9,7 @@ import pytest
 
 from harness.bench.postgres import ephemeral_cluster
 from harness.verdict import Verdict
-from tests.support.scenario_runs import played, plans
+from tests.support.scenario_runs import plans, played
 
 INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 
