@@ -26,7 +26,7 @@ lint: $(INSTALLED_DEV) ## Check style, types, import rules and scenarios
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --config importlinter.toml
+	$(BIN)/lint-imports
 	$(BIN)/wakestorm lint
 
 generate: $(INSTALLED_DEV) ## Write the generated files: schemas, reference pages, diagrams

@@ -103,7 +103,7 @@ def run(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, max=256, metavar="N", help="Scenarios at a time. Default: one for each core; 2 with processes."
+            min=1, max=256, metavar="N", help="Scenarios at a time. Default: one for each core; with processes four."
         ),
     ] = None,
     max_failures: Annotated[

@@ -25,8 +25,8 @@ from harness.selection import Selection, plans_for
 from harness.suite import Suite, SuiteOptions
 from harness.verdict import EXIT_INTERRUPTED, exit_code
 
-PROCESSES_WORKERS: Final = 2
-"""Real time needs a core for each server and broker; more at a time measures this machine."""
+PROCESSES_WORKERS_PER_CORE: Final = 4
+"""Real time is mostly waiting: for Wi-Fi that is not there, and for answers that do not come."""
 
 ERRORS_LOG: Final = "errors.log"
 
@@ -86,7 +86,8 @@ def run_command(order: RunOrder) -> int:
 
 
 def _default_workers(bench: BenchKind) -> int:
-    return PROCESSES_WORKERS if bench == "processes" else len(os.sched_getaffinity(0))
+    cores = len(os.sched_getaffinity(0))
+    return cores * PROCESSES_WORKERS_PER_CORE if bench == "processes" else cores
 
 
 def _check_bench(order: RunOrder, plans: list[Plan]) -> None:
