@@ -38,6 +38,7 @@ SCENARIO_WALL_MAX_S: Final = 900.0
 
 SHARED_MEMORY: Final = Path("/dev/shm")
 SHARED_MEMORY_NEEDED_BYTES: Final = 500_000_000
+FOLDER_PREFIX: Final = "wakestorm-run-"
 _LAUNCHER: Final = Path(__file__).parent / "bench" / "die_with_parent.py"
 
 
@@ -241,8 +242,19 @@ def _folder() -> Iterator[Path]:
     with contextlib.suppress(OSError):
         if shutil.disk_usage(SHARED_MEMORY).free >= SHARED_MEMORY_NEEDED_BYTES and os.access(SHARED_MEMORY, os.W_OK):
             base = str(SHARED_MEMORY)
-    with tempfile.TemporaryDirectory(prefix="wakestorm-run-", dir=base, ignore_cleanup_errors=True) as name:
+    base = base or tempfile.gettempdir()
+    _sweep(Path(base))
+    prefix = f"{FOLDER_PREFIX}{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=base, ignore_cleanup_errors=True) as name:
         yield Path(name)
+
+
+def _sweep(base: Path) -> None:
+    """Removes the folders of our own runs that were killed before they could."""
+    for folder in base.glob(f"{FOLDER_PREFIX}*-*"):
+        owner = folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
+        if owner.isdecimal() and not Path(f"/proc/{owner}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _import_path() -> str:
