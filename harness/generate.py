@@ -17,6 +17,8 @@ WRITERS: Final = (
     "harness.scenario_reference",
     "harness.report.schema",
     "simulator.device_diagram",
+    "server.state_diagram",
+    "server.dialect_table",
 )
 """Modules that write their own file."""
 
