@@ -75,6 +75,8 @@ class ScenarioClock:
     def call_at(self, at_ms: int, callback: Callable[[], None]) -> Timer:
         """Call once scenario time is `at_ms`, at once where it is past."""
         timer = Timer(at_ms, callback)
+        while self._timers and self._timers[0][2].is_done:  # else each would be kept for ever
+            heapq.heappop(self._timers)
         self._count += 1
         heapq.heappush(self._timers, (at_ms, self._count, timer))
         self._schedule(timer)

@@ -11,6 +11,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from harness.bench.virtual.gate import Gate
 from server.wire.mqtt_codec import Decoder, Puback, Publish
@@ -26,6 +27,14 @@ SELECT EXISTS (
 """
 
 
+class _Connection:
+    """One connection of a server: its two streams, and the PUBLISHes that wait for their PUBACK."""
+
+    def __init__(self) -> None:
+        self.decoders = {"in": Decoder(), "out": Decoder()}
+        self.arrived_at: dict[int, int] = {}
+
+
 class CommitTap:
     """`early` collects what left too early, in words. `reader` gives the connection of the bench's own eyes."""
 
@@ -33,23 +42,23 @@ class CommitTap:
         self.early: list[str] = []
         self._gate = gate
         self._reader = reader
-        self._decoders: dict[tuple[int, str], Decoder] = {}
+        self._connections: WeakKeyDictionary[Any, _Connection] = WeakKeyDictionary()
         self._asking: set[asyncio.Task[None]] = set()
-        self._arrived_at: dict[tuple[int, int], int] = {}
+        self._one_question = asyncio.Lock()  # two ACKs of one batch ask over one connection
 
     def on_bytes(self, transport: Any, direction: str, data: bytes) -> None:
         """Bytes of some connection of the network; those of servers are looked at."""
         tag = transport.tag
         if tag is None or not tag.startswith("server"):
             return
-        key = id(transport)
-        decoder = self._decoders.setdefault((key, direction), Decoder())
-        for packet in decoder.feed(data):
+        connection = self._connections.setdefault(transport, _Connection())
+        arrived = connection.arrived_at
+        for packet in connection.decoders[direction].feed(data):
             match packet:
                 case Publish(packet_id=packet_id) if direction == "in" and packet_id is not None:
-                    self._arrived_at.setdefault((key, packet_id), self._gate.passes.get(tag, 0))
+                    arrived.setdefault(packet_id, self._gate.passes.get(tag, 0))
                 case Puback(packet_id=packet_id) if direction == "out":
-                    arrived_at = self._arrived_at.pop((key, packet_id), None)
+                    arrived_at = arrived.pop(packet_id, None)
                     if arrived_at is not None and self._gate.passes.get(tag, 0) <= arrived_at:
                         self._say(f"PUBACK of message {packet_id} left {tag} before a COMMIT")
                 case Publish(topic=topic, payload=payload) if direction == "out":
@@ -69,7 +78,9 @@ class CommitTap:
         mac, name = levels[1], fields["image_name"]
 
         async def ask() -> None:
-            if not await self._reader().fetchval(_IS_COMPLETE, mac, name):
+            async with self._one_question:
+                is_complete = await self._reader().fetchval(_IS_COMPLETE, mac, name)
+            if not is_complete:
                 self._say(f"final ACK_OK for {name} of {mac} left {tag}, and the image was not complete then")
 
         if self._gate.is_held_by(tag):  # its own transaction is open: look beside it, not after it
