@@ -123,7 +123,12 @@ def _is_the_same_wake(turn: Turn, session: SessionView, digest: str) -> bool:
     silence = timedelta(milliseconds=turn.view.dialect.session_silence_ms)
     if turn.now - session.last_message_at > silence:
         return False
-    return session.is_open or session.answer == "sleep" or turn.is_redelivery
+    return session.is_open or turn.is_redelivery or (session.answer == "sleep" and _would_sleep_again(turn.view))
+
+
+def _would_sleep_again(view: DeviceView) -> bool:
+    """Nobody has mapped it, given it a schedule or asked for a picture since."""
+    return view.standing is not Standing.MAPPED or (view.cron is None and not view.manual_wake_override)
 
 
 def _note_readings(view: DeviceView, message: Hello | Telemetry) -> None:

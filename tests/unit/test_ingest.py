@@ -223,6 +223,14 @@ def test_an_override_is_spent_with_its_wake() -> None:
     assert not talk.view.manual_wake_override
 
 
+def test_a_camera_that_was_mapped_since_its_sleep_is_asked_for_a_picture() -> None:
+    talk = Talk(device(standing=Standing.UNMAPPED))
+    assert [type(reply) for reply in talk.say(hello())] == [Sleep]
+    assert [type(reply) for reply in talk.say(hello())] == [Sleep] and not talk.all_of(OpenSession)
+    talk.view.standing = Standing.MAPPED
+    assert talk.say(hello()) == [Capture()]
+
+
 def test_without_a_schedule_a_camera_sleeps() -> None:
     talk = Talk(device(cron=None))
     assert talk.say(hello()) == [Sleep(next_wake=talk.now + timedelta(hours=12))]
