@@ -74,7 +74,8 @@ BEGIN
     v_hours := fn_wake_schedule_field(p_cron_expression, v_names[2], v_fields[2], 24, true);
     FOR i IN 3..5 LOOP
         IF v_fields[i] <> '*' THEN
-            RAISE EXCEPTION 'wake schedule "%": % field "%" is not supported', p_cron_expression, v_names[i], v_fields[i]
+            RAISE EXCEPTION 'wake schedule "%": % field "%" is not supported',
+                p_cron_expression, v_names[i], v_fields[i]
                 USING ERRCODE = 'invalid_parameter_value', HINT = 'Only * is possible there.';
         END IF;
     END LOOP;

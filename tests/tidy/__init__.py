@@ -1,0 +1,1 @@
+"""The house rules that no linter knows, over every file of the repository."""
