@@ -8,7 +8,6 @@ as well, until its limit. The first step that fails ends the steps; heal, drain 
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +18,7 @@ from harness.errors import InternalError, WakestormError
 from harness.events import Failure
 from harness.evidence import Evidence
 from harness.expectations import Finding, World, evaluate, http_finding, is_from_database
+from harness.failing import failure_of
 from harness.gathering import gathered, image_rows, ledger_of
 from harness.observe import ObservationTimedOut, Observer
 from harness.plan import Plan
@@ -40,7 +40,6 @@ from harness.plan_steps import (
 )
 from harness.rows import call_function, insert_rows, run_sql, update_rows
 from harness.sending import send
-from harness.trace import sequence_lines
 from harness.verdict import Verdict
 
 WAKE_LIMIT_MS: Final = 3_600_000
@@ -372,35 +371,5 @@ class Runner:
     def _fail(self, title: str, finding: Finding, step: StepPlan | None, *, device: str = "", path: str = "") -> None:
         if self.verdict is Verdict.PASS:
             self.verdict = Verdict.FAIL
-        who = device or self._device_of(step)
-        self.failures.append(
-            Failure(
-                title=title,
-                expected=finding.expected,
-                found=finding.found,
-                rows=tuple(json.loads(json.dumps(row, default=str)) for row in finding.rows),
-                step_index=self._step_index if step is not None else None,
-                step_line=step.place.line if step is not None else None,
-                path=step.place.path if step is not None else path,
-                hint=finding.hint,
-                trace=sequence_lines(self.bench.history, who) if who else (),
-            )
-        )
-
-    def _device_of(self, step: StepPlan | None) -> str:
-        """The device that a failed step is about, or the first."""
-        devices = self.plan.devices
-        numbers: Sequence[int] | None = None
-        ids: Any = None
-        if isinstance(step, Expect):
-            subject: Any = step.subject
-            numbers = next(
-                (found for name in ("to", "sender", "devices") if (found := getattr(subject, name, None))), None
-            )
-            ids = (getattr(subject, "where", None) or {}).get("device_id")
-        if numbers:
-            return devices[numbers[0]].name
-        wanted = ids if isinstance(ids, list) else [ids]
-        return next(
-            (device.name for device in devices if device.device_id in wanted), devices[0].name if devices else ""
-        )
+        failure = failure_of(self.bench, title, finding, step, self._step_index, device=device, path=path)
+        self.failures.append(failure)
