@@ -114,7 +114,7 @@ def test_constants_carry_their_unit() -> None:
     found = []
     for path in committed(".py"):
         for node in tree(path).body:
-            target = node.target if isinstance(node, ast.AnnAssign) else None
+            target: ast.expr | None = node.target if isinstance(node, ast.AnnAssign) else None
             if isinstance(node, ast.Assign) and len(node.targets) == 1:
                 target = node.targets[0]
             value = getattr(node, "value", None)
