@@ -35,8 +35,8 @@ CHUNK_SPACING_MS: Final = 40
 FIRST_MOMENT_MS: Final = 420
 """Joining Wi-Fi takes 400 ms; HELLO follows."""
 
-LAST_MOMENT_MS: Final = 1_900
-"""Metadata and 25 chunks take about 1.5 s from the start of a wake; then comes the completion."""
+LAST_MOMENT_MS: Final = 1_600
+"""The last chunk leaves about 1.6 s after the start of a wake; then comes the completion."""
 
 AWAY_MS_MAX: Final = 2_000
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import ctypes
 import multiprocessing
+import os
 import resource
 import signal
 from collections.abc import Callable
@@ -69,6 +70,9 @@ def _limit_decoder() -> None:
     """Little memory, and no life after the server's: a killed server must not leave its decoder behind."""
     with contextlib.suppress(OSError, AttributeError):  # another system than Linux
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is not None and os.getppid() != parent.pid:
+        os._exit(1)  # it was killed before the mark was set
     resource.setrlimit(resource.RLIMIT_AS, (DECODER_MEMORY_BYTES_MAX, DECODER_MEMORY_BYTES_MAX))
 
 

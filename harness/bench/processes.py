@@ -204,7 +204,11 @@ class ProcessesBench:
 
     def is_quiet(self) -> bool:
         """All devices sleep, or hang until their watchdog; nothing is being started, stopped or healed."""
-        is_quiet = not self._acts.is_busy and all(dut.is_asleep or dut.device.state is State.HUNG for dut in self.duts)
+        is_quiet = (
+            not self._acts.is_busy
+            and all(server.is_running for server in self.servers if server.is_wanted)
+            and all(dut.is_asleep or dut.device.state is State.HUNG for dut in self.duts)
+        )
         self._is_rested = self._is_rested and is_quiet
         return is_quiet
 

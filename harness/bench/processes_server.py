@@ -25,6 +25,7 @@ from harness.errors import BenchUnavailable
 
 READY_WITHIN_S: Final = 60.0
 STOP_WITHIN_S: Final = 15.0
+LAST_LINES_WITHIN_S: Final = 2.0
 MARK_WITHIN_S: Final = 10.0
 _MARK: Final = "[TestClock] mark "
 _TAIL_LINES: Final = 20
@@ -161,6 +162,10 @@ class ServerProcess:
     async def _reap(self) -> int | None:
         """Exit code, after the last line of the log."""
         await self._wait_end()
+        if self._reading:  # a child of the server's own may hold the pipe
+            await asyncio.wait(self._reading, timeout=LAST_LINES_WITHIN_S)
+        for reading in self._reading:
+            reading.cancel()
         await asyncio.gather(*self._reading, return_exceptions=True)
         code = None if self._process is None else self._process.returncode
         self._process, self._reading, self.port = None, [], 0
