@@ -48,6 +48,6 @@ def device_of(plan: Plan, step: StepPlan | None) -> str:
         numbers = next((found for name in ("to", "sender", "devices") if (found := getattr(subject, name, None))), None)
         ids = (getattr(subject, "where", None) or {}).get("device_id")
     if numbers:
-        return devices[numbers[0]].name
+        return str(devices[numbers[0]].name)
     wanted = ids if isinstance(ids, list) else [ids]
     return next((device.name for device in devices if device.device_id in wanted), devices[0].name if devices else "")
