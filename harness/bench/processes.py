@@ -34,7 +34,6 @@ from harness.history import History
 from harness.plan import Plan
 from harness.plan_steps import ActOn, HttpExchange
 from server.wire.dialects import DIALECTS
-from simulator.device_states import State
 from simulator.link import LinkError
 from simulator.link.paho import PahoLink
 from simulator.sites import FleetPlaces
@@ -203,11 +202,11 @@ class ProcessesBench:
     # -- time ------------------------------------------------------------------------------------------
 
     def is_quiet(self) -> bool:
-        """All devices sleep, or hang until their watchdog; nothing is being started, stopped or healed."""
+        """No device does anything, and nothing is being started, stopped or healed."""
         is_quiet = (
             not self._acts.is_busy
             and all(server.is_running for server in self.servers if server.is_wanted)
-            and all(dut.is_asleep or dut.device.state is State.HUNG for dut in self.duts)
+            and all(dut.is_alone for dut in self.duts)
         )
         self._is_rested = self._is_rested and is_quiet
         return is_quiet

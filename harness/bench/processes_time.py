@@ -23,7 +23,7 @@ class Sleepers(Protocol):
     """What may be asleep: the bench's devices and servers."""
 
     def is_quiet(self) -> bool:
-        """All devices sleep, and nothing is being started, stopped or healed."""
+        """No device does anything, and nothing is being started, stopped or healed."""
         ...
 
     async def rested(self) -> int | None:

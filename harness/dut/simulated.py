@@ -113,6 +113,12 @@ class SimulatedDut:
         return self.device.state in (State.OFF, State.SLEEPING)
 
     @property
+    def is_alone(self) -> bool:
+        """Nothing reaches it before its own next deadline: asleep, hanging, or looking for Wi-Fi that is not there."""
+        looks_in_vain = self.device.state is State.CONNECTING and not self._is_wifi_up
+        return self.is_asleep or self.device.state is State.HUNG or looks_in_vain
+
+    @property
     def next_wake_ms(self) -> int | None:
         """Scenario time of the next wake."""
         return self._next_wake_ms if self.is_asleep else None
