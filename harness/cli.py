@@ -1,4 +1,4 @@
-"""The command line: `wakestorm run | lint | ls | serve | db | version`.
+"""The command line: `wakestorm run | lint | ls | serve | monitor | db | version`.
 
 Start here; each command's work is in its own `cli_*` file, imported when the command runs, so that `--help` is quick.
 Standard output carries results only; progress and errors go to standard error.
@@ -188,6 +188,26 @@ def serve(context: typer.Context) -> None:
     raise typer.Exit(serve_main(context.args))
 
 
+@app.command(
+    epilog="Exit codes: 0 done, or nothing to do; 1 a retry could not be queued; 3 no such database; 64 wrong usage."
+)
+def monitor(
+    database_url: DatabaseUrl = None,
+    once: Annotated[bool, typer.Option("--once", help="One round, then end.")] = False,
+) -> None:
+    """Fail images past their wake window, queue their retries, expire commands; prints what it did as JSON.
+
+    Inside `wakestorm serve` this happens every 5 minutes. While a server is at it, this leaves the work to that server.
+
+    \b
+    Examples:
+      wakestorm monitor --once --database-url postgresql://ws_server@localhost/cameras
+    """
+    from harness.cli_db import monitor_command
+
+    raise typer.Exit(monitor_command(database_url, once=once))
+
+
 @database.command(epilog=EXIT_CODES_HELP)
 def migrate(
     database_url: DatabaseUrl = None,
@@ -217,6 +237,21 @@ def verify(database_url: DatabaseUrl = None) -> None:
     from harness.cli_db import verify_command
 
     raise typer.Exit(verify_command(database_url))
+
+
+@database.command(epilog=EXIT_CODES_HELP)
+def demo(database_url: DatabaseUrl = None) -> None:
+    """Load the timeout system's test data: a device whose image waits for the last of its 4 chunks.
+
+    The database is brought to the newest schema first; loading again starts the demo over, other rows stay.
+
+    \b
+    Examples:
+      wakestorm db demo --database-url postgresql://postgres@localhost/cameras
+    """
+    from harness.cli_db import demo_command
+
+    raise typer.Exit(demo_command(database_url))
 
 
 @database.command(epilog=EXIT_CODES_HELP)

@@ -26,6 +26,23 @@ def migrate_command(url: str | None, revision: str, *, as_sql: bool) -> int:
     return server.cli.migrate_database(url, revision)
 
 
+def demo_command(url: str | None) -> int:
+    """Raises UsageError without a URL, BenchUnavailable or ServeError where the database refuses."""
+    if url is None:
+        raise UsageError("no database is named", hint="give --database-url, or set DATABASE_URL")
+    _make_roles(Cluster.from_url(url))
+    return server.cli.load_demo(url)
+
+
+def monitor_command(url: str | None, *, once: bool) -> int:
+    """One round of the monitor; raises UsageError without a URL or without --once."""
+    if not once:
+        raise UsageError("wakestorm serve runs the monitor every 5 minutes", hint="for a single round add --once")
+    if url is None:
+        raise UsageError("no database is named", hint="give --database-url, or set DATABASE_URL")
+    return server.cli.monitor_once(url)
+
+
 def verify_command(url: str | None) -> int:
     """Prints one line for each question; exit code 1 when one has another answer than it should."""
     with _database(url) as place:

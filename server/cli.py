@@ -182,6 +182,29 @@ def verify_database(url: str) -> int:
     return 0 if all(holds for _, _, holds in answers) else 1
 
 
+def load_demo(url: str) -> int:
+    """`wakestorm db demo`. Raises ServeError."""
+    from server.demo import load
+
+    demo = load(url)
+    print(
+        f"{demo.device_name} ({demo.device_mac}): {demo.image_name} receiving, "
+        f"{demo.received_chunks}/{demo.total_chunks} chunks"
+    )
+    return 0
+
+
+def monitor_once(url: str) -> int:
+    """`wakestorm monitor --once`: prints what the round did; 1 when a retry could not be queued. Raises ServeError."""
+    import json
+
+    from server.database import monitored_once
+
+    report = monitored_once(url)
+    print(json.dumps(report, indent=2))
+    return 1 if report["summary"]["failed_to_queue"] else 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the server; returns the exit code. Errors are one line on standard error."""
     try:

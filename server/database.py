@@ -1,4 +1,4 @@
-"""`wakestorm db migrate` and `verify`: the schema's revision, and what seed 000 asks after its migration."""
+"""`wakestorm db migrate` and `verify`, and `wakestorm monitor --once`: what is done on a database without a server."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any, Final, TypeVar
 
 import asyncpg
 
+from server.clock import SystemClock
 from server.migrations.apply import current, offline_sql, upgrade
+from server.monitor import time_out
 from server.serving import ServeError, newest_revision, place_of, words_of
+from server.store import Store, open_pool
 
 T = TypeVar("T")
 
@@ -47,7 +50,7 @@ def migrated(url: str, revision: str) -> str | None:
         await upgrade(url, revision)
         return await current(url)
 
-    return _reached(url, work())
+    return reached(url, work())
 
 
 def verified(url: str) -> list[tuple[str, Any, bool]]:
@@ -62,7 +65,22 @@ def verified(url: str) -> list[tuple[str, Any, bool]]:
             await connection.close()
         return [*answers, ("revision", revision, revision == newest_revision())]
 
-    return _reached(url, work())
+    return reached(url, work())
+
+
+def monitored_once(url: str) -> dict[str, Any]:
+    """One round of the monitor (seed 002's answer, with `is_leader` and `commands_expired`). Raises ServeError."""
+
+    async def work() -> dict[str, Any]:
+        revision = await current(url)
+        if revision != newest_revision():
+            raise ServeError(f"the database stands at revision {revision or 'none'}: run `wakestorm db migrate`")
+        clock = SystemClock()
+        async with await open_pool(url, size=1, timeout=10) as pool:
+            tick = await time_out(Store(pool), clock)
+        return tick.report(clock.now()) | {"commands_expired": tick.expired, "is_leader": tick.is_leader}
+
+    return reached(url, work())
 
 
 async def _answer(connection: Any, title: str, query: str, expected: int | None) -> tuple[str, Any, bool]:
@@ -73,12 +91,14 @@ async def _answer(connection: Any, title: str, query: str, expected: int | None)
     return title, value, expected is None or value == expected
 
 
-def _reached(url: str, work: Coroutine[Any, Any, T]) -> T:
+def reached(url: str, work: Coroutine[Any, Any, T]) -> T:
     """The result of database work; every refusal of PostgreSQL or Alembic as one sentence."""
     try:
         return asyncio.run(work)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise ServeError(f"{place_of(url)}: {words_of(error)}; check --database-url or DATABASE_URL") from error
+    except ServeError:
+        raise
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in ("sqlalchemy", "alembic"):
             raise

@@ -151,6 +151,13 @@ class CommandsFulfilled:
 
 
 @dataclass(frozen=True, slots=True)
+class CaptureCommandsEnded:
+    """The session that carried a capture command is over: its outcome is whether a photo came."""
+
+    session: SessionView
+
+
+@dataclass(frozen=True, slots=True)
 class PayloadsComplete:
     """Every wake payload that carried this image ends complete."""
 
@@ -214,6 +221,7 @@ Effect = (
     | LogHistory
     | CommandDelivered
     | CommandsFulfilled
+    | CaptureCommandsEnded
     | PayloadsComplete
     | Reply
     | Complete

@@ -29,6 +29,7 @@ from uuid import UUID
 from server import asking, transfer
 from server.effects import (
     CommandDelivered,
+    CommandsFulfilled,
     Effect,
     RecordTelemetry,
     SaveDevice,
@@ -60,7 +61,7 @@ from server.wire.messages import (
     Sleep,
     Telemetry,
 )
-from server.wire.states import AckType, CommandType, HistoryCategory, HistoryEvent, WakeType
+from server.wire.states import AckType, CommandType, HistoryCategory, HistoryEvent, ImageStatus, WakeType
 
 CAPTURE_COMMANDS = (CommandType.CAPTURE_IMAGE,)
 IMAGE_COMMANDS = (CommandType.RETRY_IMAGE, CommandType.SEND_IMAGE, CommandType.RESEND_CHUNKS)
@@ -226,9 +227,13 @@ def _deliver_command(turn: Turn, session: SessionView) -> bool:
             _snap(turn, session, "override")
             return True
         image = view.image(command.image_id)
+        if command.image_id is not None and command.image_status == ImageStatus.COMPLETE:
+            command.published = True
+            turn.add(CommandsFulfilled(command.image_id))
+            continue
         if command.command_type not in IMAGE_COMMANDS or image is None or not _still_has(session, image):
             continue
-        if image is view.oldest_resumable(session.pending_list):
+        if session.pending_count > 0 and image is view.oldest_resumable(session.pending_list):
             return False  # the resume fulfils it
         move(session, "retry")
         _carry(turn, session, image, "retry")
@@ -240,8 +245,9 @@ def _deliver_command(turn: Turn, session: SessionView) -> bool:
 
 
 def _still_has(session: SessionView, image: ImageView) -> bool:
-    if session.pending_list is not None and image.wire_image_name in session.pending_list:
-        return True
+    listed = session.pending_list
+    if listed is not None and (image.wire_image_name in listed or len(listed) >= session.pending_count):
+        return image.wire_image_name in listed  # a list shorter than the count leaves the rest open
     return session.pending_count > 0
 
 

@@ -2,12 +2,15 @@
 
 The decisions are SQL's (`timeout_stale_images`, design 9.3); this is the clock behind them, and the sweep for images or
 sessions that a server which died left in the middle.
+
+Among several servers one leads: each transaction of a round tries the same advisory lock, and who does not get it
+leaves the round to the other. The lock ends with its transaction, so a leader that dies frees it at once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from server.clock import Clock
@@ -21,10 +24,47 @@ MONITOR = load("monitor.sql")
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """What one tick did."""
+    """What one tick did. `is_leader` False: another server was at it, and what is left is its work."""
 
     timed_out: tuple[dict[str, Any], ...]
-    swept: int
+    expired: int = 0
+    swept: int = 0
+    is_leader: bool = True
+
+    def report(self, now: datetime) -> dict[str, Any]:
+        """Seed 002's answer of `monitor_image_timeouts`, as JSON values."""
+        return {
+            "success": True,
+            "summary": {
+                "images_timed_out": len(self.timed_out),
+                "retries_queued": sum(1 for row in self.timed_out if row["retry_queued"]),
+                "failed_to_queue": sum(1 for row in self.timed_out if row["queue_error"]),
+            },
+            "processed_images": [{key: _plain(value) for key, value in row.items()} for row in self.timed_out],
+            "timestamp": now.isoformat(),
+        }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if isinstance(value, int | str | None) else str(value)
+
+
+async def time_out(store: Store, clock: Clock) -> Tick:
+    """One round on a database: fail stale images, one transaction each, queue their retries, expire commands."""
+    rows: list[dict[str, Any]] = []
+    async with store.transaction(clock.now()) as connection:
+        if not await connection.fetchval(MONITOR["try_to_lead"]):
+            return Tick((), is_leader=False)
+        stale = [row["image_id"] for row in await connection.fetch(MONITOR["stale_images"])]
+        expired = await connection.fetch(MONITOR["expire_commands"])
+    for image_id in stale:
+        async with store.transaction(clock.now()) as connection:
+            if not await connection.fetchval(MONITOR["try_to_lead"]):
+                return Tick(tuple(rows), len(expired), is_leader=False)
+            rows.extend(dict(row) for row in await connection.fetch(MONITOR["timeout_image"], image_id))
+    return Tick(tuple(rows), len(expired))
 
 
 class Monitor:
@@ -57,21 +97,15 @@ class Monitor:
             self.is_busy = False
 
     async def tick(self) -> Tick:
-        """One round: time out and retry, one transaction an image; expire commands; sweep."""
+        """One round: time out and retry, one transaction an image; expire commands; sweep, leader or not."""
         if not await self._store.is_anything_due(self._clock.now()):
-            return Tick((), 0)
-        async with self._store.transaction(self._clock.now()) as connection:
-            stale = [row["image_id"] for row in await connection.fetch(MONITOR["stale_images"])]
-            expired = await connection.fetch(MONITOR["expire_commands"])
-        rows: list[dict[str, Any]] = []
-        for image_id in stale:
-            async with self._store.transaction(self._clock.now()) as connection:
-                rows.extend(dict(row) for row in await connection.fetch(MONITOR["timeout_image"], image_id))
-        for row in rows:
+            return Tick(())
+        tick = await time_out(self._store, self._clock)
+        for row in tick.timed_out:
             self._log("warning", f"[Monitor] Timed out: {row['image_name']}", device=row["device_mac"])
-        if expired:
-            self._log("info", f"[Monitor] Expired commands: {len(expired)}", device=None)
-        return Tick(tuple(rows), await self.sweep())
+        if tick.expired:
+            self._log("info", f"[Monitor] Expired commands: {tick.expired}", device=None)
+        return replace(tick, swept=await self.sweep())
 
     async def sweep(self) -> int:
         """Complete whole images that nobody completed, and watch sessions that nobody watches; returns how many."""

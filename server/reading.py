@@ -133,10 +133,9 @@ def command_view(row: Row) -> CommandView:
     """One due command."""
     payload = row["command_payload"] or {}
     image_id = row["device_image_id"] or payload.get("image_id")
-    chunks = payload.get("missing_chunks")
     return CommandView(
         command_id=row["command_id"],
         command_type=row["command_type"],
         image_id=UUID(str(image_id)) if image_id else None,
-        chunk_indexes=tuple(chunks) if isinstance(chunks, list) else None,
+        image_status=row["image_status"],
     )

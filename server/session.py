@@ -14,6 +14,7 @@ from uuid import UUID
 
 from server import wake
 from server.effects import (
+    CaptureCommandsEnded,
     Effect,
     LogHistory,
     OpenSession,
@@ -241,5 +242,7 @@ def _end(turn: Turn, session: SessionView, status: WakeSessionStatus) -> None:
     session.status = status
     session.ended_at = turn.now
     turn.add(SaveSession(session))
+    if session.answer == "override":
+        turn.add(CaptureCommandsEnded(session))
     turn.history(HistoryCategory.WAKE, HistoryEvent.WAKE_SESSION_ENDED, f"Wake session ended: {status}", status=status)
     turn.say(f"[Session] Wake session ended: {status}")

@@ -134,7 +134,7 @@ class CommandView:
     command_id: UUID
     command_type: str
     image_id: UUID | None
-    chunk_indexes: tuple[int, ...] | None
+    image_status: str | None = None
     published: bool = False
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from server.effects import (
+    CaptureCommandsEnded,
     CommandDelivered,
     CommandsFulfilled,
     CompareChunk,
@@ -334,6 +335,10 @@ async def _write_event(connection: Connection, turn: Turn, effect: Effect) -> No
             )
         case CommandDelivered(command=command):
             await connection.execute(WRITE["command_published"], command.command_id, turn.now)
+        case CaptureCommandsEnded(session=session):
+            await connection.execute(
+                WRITE["capture_commands_ended"], device_id, session.wake_at, session.captured, turn.now
+            )
         case CommandsFulfilled(image_id=image_id):
             await connection.execute(WRITE["commands_completed"], image_id, turn.now)
             await connection.execute(WRITE["resolve_alerts"], image_id, turn.now)

@@ -1,5 +1,9 @@
 -- The monitor's statements: decisions about sets are SQL's (design 9.3).
 
+-- name: try_to_lead
+-- One round at a time among all servers of a database: the lock goes with the transaction, however that ends.
+SELECT pg_try_advisory_xact_lock(hashtextextended('wakestorm.monitor', 0));
+
 -- name: stale_images
 SELECT image_id FROM fn_stale_images();
 

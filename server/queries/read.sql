@@ -60,8 +60,9 @@ FOR UPDATE OF i;
 
 -- name: due_commands
 -- Commands in the order of delivery: priority, then time.
-SELECT c.command_id, c.device_id, c.command_type, c.device_image_id, c.command_payload
+SELECT c.command_id, c.device_id, c.command_type, c.device_image_id, c.command_payload, i.status AS image_status
 FROM device_commands c
+LEFT JOIN device_images i ON i.image_id = c.device_image_id
 WHERE c.device_id = ANY($1::uuid[])
   AND c.status = 'pending'
   AND (c.scheduled_for IS NULL OR c.scheduled_for <= $2)

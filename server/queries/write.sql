@@ -156,6 +156,14 @@ WHERE command_id = $1 AND status = 'pending';
 UPDATE device_commands SET status = 'completed', completed_at = $2
 WHERE device_image_id = $1 AND status IN ('pending', 'sent', 'published', 'acknowledged');
 
+-- name: capture_commands_ended
+-- What the wake session that began at $2 was asked to capture: $3 says whether a photo came.
+UPDATE device_commands SET
+    status = CASE WHEN $3 THEN 'completed' ELSE 'failed' END,
+    completed_at = $4,
+    error_message = CASE WHEN NOT $3 THEN 'No photo came in the wake that was asked for it' END
+WHERE device_id = $1 AND command_type = 'capture_image' AND status = 'published' AND published_at >= $2;
+
 -- name: resolve_alerts
 -- The image came after all: nobody needs to look.
 UPDATE device_alerts SET resolved_at = $2, resolved_by = 'server'

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hmac
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from server.clock import SteppedClock
+from server.intake import DATABASE_ERRORS
 from server.web.test_clock import add_test_clock
 from server.wire import limits
 from server.wire.errors import RemoteProtocolError
@@ -55,24 +56,13 @@ def http_app(app: App) -> FastAPI:
 
     @api.post("/functions/v1/monitor_image_timeouts")
     async def monitor(request: Request) -> JSONResponse:
-        token = app.settings.monitor_token
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if token is None or not hmac.compare_digest(given.encode(), token.encode()):
+        if not _may_monitor(request.headers.get("authorization", ""), app.settings.monitor_token):
             return _problem(401, "a bearer token is needed; the server's --monitor-token sets it")
-        tick = await app.monitor.tick()
-        queued = sum(1 for row in tick.timed_out if row.get("retry_queued"))
-        summary = {
-            "images_timed_out": len(tick.timed_out),
-            "retries_queued": queued,
-            "failed_to_queue": sum(1 for row in tick.timed_out if row.get("queue_error")),
-        }
-        body = {
-            "success": True,
-            "summary": summary,
-            "processed_images": [_plain(row) for row in tick.timed_out],
-            "timestamp": app.parts.clock.now().isoformat(),
-        }
-        return JSONResponse(body)
+        try:
+            tick = await app.monitor.tick()
+        except DATABASE_ERRORS as error:
+            return _problem(503, f"the database failed: {type(error).__name__}")
+        return JSONResponse(tick.report(app.parts.clock.now()))
 
     if isinstance(app.parts.clock, SteppedClock):
         add_test_clock(api, app, app.parts.clock)
@@ -92,9 +82,13 @@ def _device_message(body: bytes) -> tuple[str | None, bytes]:
     return topic, payload.encode() if isinstance(payload, str) else json.dumps(payload).encode()
 
 
+def _may_monitor(header: str, token: str | None) -> bool:
+    """Whether the Authorization header bears the token; takes as long for a wrong one as for the right one."""
+    scheme, _, given = header.partition(" ")
+    is_the_token = hmac.compare_digest(given.strip().encode(), (token or "").encode())
+    return bool(token) and scheme.lower() == "bearer" and is_the_token
+
+
 def _problem(status: int, detail: str) -> JSONResponse:
-    return JSONResponse({"success": False, "error": detail}, status)
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value if isinstance(value, int | bool | None) else str(value) for key, value in row.items()}
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return JSONResponse({"success": False, "error": detail}, status, headers)

@@ -84,7 +84,7 @@ BEGIN
 END
 $$;
 
--- The retries of earlier counts are over when the image has timed out again.
+-- The retries of earlier counts are over when the image has timed out again, and so is what else was published for it.
 CREATE FUNCTION fn_end_retry_commands(p_image_id uuid) RETURNS void
 LANGUAGE sql VOLATILE
 AS $$
@@ -93,8 +93,9 @@ AS $$
         status = CASE status WHEN 'pending' THEN 'cancelled' ELSE 'failed' END,
         completed_at = fn_now(),
         error_message = 'The image timed out again'
-    WHERE device_image_id = p_image_id AND command_type = 'retry_image'
-        AND status IN ('pending', 'sent', 'published', 'acknowledged')
+    WHERE device_image_id = p_image_id AND (
+        command_type = 'retry_image' AND status = 'pending' OR status IN ('sent', 'published', 'acknowledged')
+    )
 $$;
 
 -- From the last retry on, a person should look: one open alert for each image, brought up to date. Returns its id,
