@@ -1,4 +1,4 @@
-"""The command line: `wakestorm run | lint | ls | serve | monitor | db | version`.
+"""The command line: `wakestorm run | soak | lint | ls | serve | monitor | db | version`.
 
 Start here; each command's work is in its own `cli_*` file, imported when the command runs, so that `--help` is quick.
 Standard output carries results only; progress and errors go to standard error.
@@ -138,6 +138,36 @@ def run(
         as_json=as_json,
     )
     raise typer.Exit(run_command(order))
+
+
+@app.command(epilog=EXIT_CODES_HELP)
+def soak(
+    devices: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="Cameras of the fleet.")] = 3,
+    duration: Annotated[str, typer.Option("--for", metavar="DAYS", help="Whole scenario days, such as 30d.")] = "30d",
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Where all chance comes from.")] = 1,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are kept; the newest is DIR/latest.")] = Path(
+        "runs"
+    ),
+    wake_every: Annotated[str, typer.Option(metavar="TIME", help="How often each camera wakes, such as 3h.")] = "3h",
+    image: Annotated[
+        str, typer.Option(metavar="SIZE/CHUNK", help="Size of each photo and of its chunks.")
+    ] = "10kB/1kB",
+) -> None:
+    """Let a fleet live for days of scenario time under a nemesis, judged all the time; then heal, drain and check.
+
+    Leaves verdict.json, ledger.csv, history.jsonl, soak.json and soak.html. Ctrl-C ends the days and judges what there
+    is; a second one stops at once.
+
+    \b
+    Examples:
+      wakestorm soak --devices 3 --for 30d --seed 7
+      wakestorm soak --devices 200 --for 1d --out nights
+    """
+    from harness.soak.command import soak_command
+    from harness.soak.order import order_of
+
+    order = order_of(devices=devices, duration=duration, seed=seed, wake_every=wake_every, image=image)
+    raise typer.Exit(soak_command(order, out))
 
 
 @app.command(epilog=EXIT_CODES_HELP)

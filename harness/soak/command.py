@@ -1,0 +1,242 @@
+"""`wakestorm soak`, the parent: a PostgreSQL, the soaking process, live progress, files, verdict and exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from harness.bench import die_with_parent
+from harness.bench.postgres import ephemeral_cluster, run_blocking
+from harness.bench.postgres_cluster import Cluster
+from harness.bench.template import ensure_template
+from harness.errors import InternalError, UsageError
+from harness.events import Failure, ScenarioEnded, SuiteEnded, SuiteStarted
+from harness.jsonable import json_line
+from harness.machine import architecture, monotonic_s, python_version, run_name, token, version
+from harness.report.files import RunFiles, written_whole
+from harness.run_one import Surroundings
+from harness.soak.judge import Judgement, judgements
+from harness.soak.order import SoakOrder, plan_of_soak
+from harness.soak.page import page
+from harness.soak.progress import Progress
+from harness.soak.telling import DayEnded, SoakEnded, SoakJob, Ticked
+from harness.verdict import EXIT_INTERRUPTED, Verdict, exit_code
+
+SOAK_JSON_VERSION: Final = 1
+
+
+@dataclass(slots=True)
+class _Night:
+    """What has come in so far."""
+
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    ended: SoakEnded | None = None
+
+
+def soak_command(order: SoakOrder, out: Path) -> int:
+    """Soaks; returns the exit code. Raises UsageError, ScenarioError, BenchUnavailable, KeyboardInterrupt."""
+    plan = plan_of_soak(order)
+    try:
+        files = RunFiles(out, run_name(), wakestorm=version())
+    except OSError as error:
+        raise UsageError(f"--out {out}: {error.strerror or error}") from error
+    is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    progress = Progress(sys.stderr, days=order.days, tty=is_terminal)
+    night, began_s = _Night(), monotonic_s()
+    try:
+        with ephemeral_cluster() as cluster:
+            database = f"ws_{token()}_soak"
+            job = SoakJob(
+                order=order,
+                around=run_blocking(_surroundings(cluster)),
+                database=database,
+                folder=files.folder / "objects.part",
+                history=files.folder / "history.part.jsonl",
+            )
+            try:
+                _listen(job, files.folder, night, progress, began_s)
+            finally:
+                if not cluster.is_ours:
+                    run_blocking(cluster.drop_database(database))
+    finally:
+        progress.close()
+        _remove(files.folder / "objects.part")
+    if night.ended is None:
+        raise InternalError(f"the soaking process ended by itself; see {files.folder / 'errors.log'}")
+    told = night.ended
+    wall_s = round(monotonic_s() - began_s, 3)
+    judged = judgements(night.samples, told.final, order.devices)
+    ended = _with_thresholds(told.ended, judged, order, files.folder / "history.part.jsonl", wall_s)
+    files.on_event(SuiteStarted(planned=(plan.path,), bench="embedded", seed=order.seed))
+    files.on_event(ended)
+    verdict = ended.result.verdict
+    if told.was_stopped and verdict is Verdict.PASS:
+        verdict = Verdict.INCONCLUSIVE
+    document = _document(order, night, judged, verdict, wall_s)
+    written_whole(files.folder / "soak.json", json_line(document) + "\n")
+    written_whole(files.folder / "soak.html", page(document, ended))
+    files.on_event(SuiteEnded(verdict=verdict, wall_s=wall_s, interrupted=told.was_stopped))
+    (files.folder / "history.part.jsonl").unlink(missing_ok=True)
+    _say(ended, judged, told)
+    print(f"{verdict.value}  {files.folder / 'soak.html'}")
+    return EXIT_INTERRUPTED if told.was_stopped else exit_code(verdict)
+
+
+async def _surroundings(cluster: Cluster) -> Surroundings:
+    async with cluster.admin() as connection:
+        major = connection.get_server_version().major
+    return Surroundings(
+        bench="embedded",
+        cluster=cluster,
+        template=await ensure_template(cluster),
+        postgres_major=major,
+        wakestorm=version(),
+        python=python_version(),
+        architecture=architecture(),
+    )
+
+
+def _listen(job: SoakJob, folder: Path, night: _Night, progress: Progress, began_s: float) -> None:
+    """Starts the soaking process and takes what it tells, to its end."""
+    errors_log = folder / "errors.log"
+    connection, theirs = Pipe()
+    with theirs, errors_log.open("ab") as log:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-P", "-I", "-S", die_with_parent.__file__, str(os.getpid())),
+                *(sys.executable, "-P", "-m", "harness.soak.child", str(theirs.fileno())),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[theirs.fileno()],
+            env=os.environ | {"PYTHONHASHSEED": "0", "PYTHONPATH": _import_path()},
+            start_new_session=True,  # a Ctrl-C in the terminal reaches this process alone
+        )
+    try:
+        with _stopped_by_signals(connection):
+            connection.send(job)
+            while night.ended is None:
+                match connection.recv():
+                    case Ticked() as tick:
+                        progress.ticked(tick, monotonic_s() - began_s)
+                    case DayEnded() as day:
+                        now_s = monotonic_s() - began_s
+                        night.samples.append(day.sample | {"faults": day.faults, "wall_s": round(now_s, 2)})
+                        progress.day_ended(day, now_s)
+                    case SoakEnded() as ended:
+                        night.ended = ended
+        process.wait(30)
+    except (EOFError, ConnectionResetError):
+        process.wait(30)
+    finally:
+        connection.close()
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        with contextlib.suppress(OSError):
+            if errors_log.stat().st_size == 0:
+                errors_log.unlink()
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(connection: Connection) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM ends the days at the next hour, heals, drains and judges; the second ends at once."""
+    received: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1:
+            raise KeyboardInterrupt
+        print("\nstopping: healing and judging what there is; once more to stop at once", file=sys.stderr)
+        connection.send("stop")
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _with_thresholds(
+    ended: ScenarioEnded, judged: list[Judgement], order: SoakOrder, history: Path, wall_s: float
+) -> ScenarioEnded:
+    """The run's own failures, then one for each threshold that does not hold."""
+    over = [
+        Failure(title=f"threshold: {item.name}", expected=item.limit, found=item.found)
+        for item in judged
+        if item.holds is False
+    ]
+    failures = tuple(replace(failure, reproduce=order.command()) for failure in (*ended.result.failures, *over))
+    verdict = Verdict.FAIL if over and ended.result.verdict is Verdict.PASS else ended.result.verdict
+    result = replace(ended.result, failures=failures, verdict=verdict, wall_s=wall_s)
+    text = history.read_text(encoding="utf-8") if history.exists() else ""
+    return replace(ended, result=result, history_jsonl=text)
+
+
+def _document(
+    order: SoakOrder, night: _Night, judged: list[Judgement], verdict: Verdict, wall_s: float
+) -> dict[str, Any]:
+    """What soak.json says."""
+    told = night.ended
+    assert told is not None
+    return {
+        "version": SOAK_JSON_VERSION,
+        "command": order.command(),
+        "verdict": verdict.value,
+        "interrupted": told.was_stopped,
+        "devices": order.devices,
+        "days": told.days,
+        "days_ordered": order.days,
+        "seed": order.seed,
+        "wall_s": wall_s,
+        "cpu_s": told.cpu_s,
+        "days_per_minute": round(60 * told.days / wall_s, 2) if wall_s else 0.0,
+        "thresholds": [
+            {"name": item.name, "limit": item.limit, "found": item.found, "holds": item.holds} for item in judged
+        ],
+        "coverage": told.coverage,
+        "final": told.final,
+        "samples": night.samples,
+    }
+
+
+def _say(ended: ScenarioEnded, judged: list[Judgement], told: SoakEnded) -> None:
+    ledger, counts = ended.result.ledger, ended.result.counts
+    say = sys.stderr.write
+    say(
+        f"{told.days} days, {counts.wakes} wakes: {ledger.captured} images taken, {ledger.stored} stored,"
+        f" {ledger.recovered} of them recovered, {ledger.lost} lost, {ledger.doubled} doubled,"
+        f" {ledger.damaged} damaged, {ledger.pending} pending, {ledger.refused} refused\n"
+    )
+    for item in judged:
+        word = {True: "ok", False: "FAIL", None: "too few days"}[item.holds]
+        say(f"{word:>12}  {item.name}: {item.found} (limit: {item.limit})\n")
+    for failure in ended.result.failures:
+        say(f"        FAIL  {failure.title}: {failure.found[:300]}\n")
+    if told.coverage:
+        faults = told.coverage["faults"]
+        untried = [kind for kind, hits in faults.items() if not hits]
+        say(f"{len(faults) - len(untried)} of {len(faults)} kinds of faults struck\n")
+
+
+def _remove(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _import_path() -> str:
+    """What this process imports from, for the child: it starts with -P, in whatever folder."""
+    return os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path if entry and Path(entry).is_dir())
