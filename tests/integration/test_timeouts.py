@@ -76,6 +76,7 @@ async def store_of(database: Database) -> AsyncIterator[Store]:
 
 
 def test_the_seeds_statements_on_the_demo(migrated_database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    # covers: seed-002/test-device, seed-002/test-timeout, seed-002/test-command
     assert exit_code_of(["db", "demo", "--database-url", migrated_database.dsn()]) == 0
     assert "Test Device 002 - Missing Chunks (TEST-ESP32-002)" in capsys.readouterr().out
 
@@ -222,6 +223,7 @@ async def _asked(database: Database, folder: Path, token: str | None, headers: l
 
 
 def test_the_monitor_over_http_answers_as_the_seed_says(migrated_database: Database, tmp_path: Path) -> None:
+    # covers: seed-002/test-monitor-call, seed-002/test-monitor-answer
     run_blocking(stale_images(migrated_database, 1))
     bearer = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
     first, second = run_blocking(_asked(migrated_database, tmp_path, TOKEN, [bearer, bearer]))
