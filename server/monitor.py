@@ -59,6 +59,7 @@ async def time_out(store: Store, clock: Clock) -> Tick:
             return Tick((), is_leader=False)
         stale = [row["image_id"] for row in await connection.fetch(MONITOR["stale_images"])]
         expired = await connection.fetch(MONITOR["expire_commands"])
+        await connection.execute(MONITOR["forget_staged"])
     for image_id in stale:
         async with store.transaction(clock.now()) as connection:
             if not await connection.fetchval(MONITOR["try_to_lead"]):

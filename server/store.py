@@ -119,7 +119,7 @@ class Store:
         return [row["image_id"] for row in whole], [(row["device_mac"], row["last_message_at"]) for row in sessions]
 
     async def is_anything_due(self, now: datetime) -> bool:
-        """Whether some image or session is open, or some command has expired: else a monitor tick has no work."""
+        """Whether an image or session is open, or a command or staged chunk is over: else a tick has no work."""
         async with self._pool.acquire() as connection:
             return bool(await connection.fetchval(READ["is_anything_due"], now))
 

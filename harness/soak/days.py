@@ -27,6 +27,9 @@ from harness.soak.order import DAY_MS, SoakOrder
 from harness.soak.telling import DayEnded, Ticked, Told
 
 HOUR_MS: Final = 3_600_000
+WIFI_DOWN_MS: Final = 60_000
+"""Longer than all tries of one wake."""
+
 NOWHERE: Final = Place(line=0, path="nemesis")
 
 
@@ -169,6 +172,9 @@ class _Life:
         items = self._of_wake.get((number, wake - self._wakes_before[number]), [])
         is_down = any(isinstance(item, WifiDown) for item in items)
         dut.set_wifi(up=not is_down)
+        if is_down:  # not for longer: firmware that hangs boots again and again, until its battery is empty
+            up_at_ms = self._bench.clock.now_ms() + WIFI_DOWN_MS
+            self._bench.clock.call_at(up_at_ms, partial(dut.set_wifi, up=True))
         self._struck.update(item.kind for item in items if isinstance(item, WifiDown))
         for item in items:
             if isinstance(item, Outage):

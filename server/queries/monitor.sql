@@ -13,3 +13,8 @@ SELECT * FROM fn_timeout_image($1);
 
 -- name: expire_commands
 SELECT * FROM fn_expire_commands();
+
+-- name: forget_staged
+-- Chunks that have waited a day for their metadata: late copies of an image that was stored long ago, or of one that
+-- its device still holds and will send whole.
+DELETE FROM device_image_chunks_staged WHERE received_at < fn_now() - interval '1 day';
