@@ -10,7 +10,7 @@ from collections import Counter
 from datetime import timedelta
 from uuid import UUID
 
-from server.effects import CommandsFulfilled, Complete, PayloadsComplete, SaveSession, SetChunksAside
+from server.effects import AlertFailing, CommandsFulfilled, Complete, PayloadsComplete, SaveSession, SetChunksAside
 from server.session import Turn, say_done
 from server.view import DeviceView, ImageView, SessionView, Standing
 from server.wire import limits
@@ -169,6 +169,7 @@ def damaged(turn: Turn, image_id: UUID, reason: str) -> None:
     image.retry_count += 1
     image.status, image.failure, image.failed_at = ImageStatus.FAILED, f"damaged: {reason}", turn.now
     turn.save_image(image)
+    turn.add(AlertFailing(image_id))
     turn.history(
         HistoryCategory.IMAGE,
         HistoryEvent.IMAGE_DAMAGED,

@@ -151,6 +151,13 @@ class CommandsFulfilled:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertFailing:
+    """The image failed once more: from its last try on, a person is told."""
+
+    image_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class CaptureCommandsEnded:
     """The session that carried a capture command is over: its outcome is whether a photo came."""
 
@@ -222,6 +229,7 @@ Effect = (
     | CommandDelivered
     | CommandsFulfilled
     | CaptureCommandsEnded
+    | AlertFailing
     | PayloadsComplete
     | Reply
     | Complete

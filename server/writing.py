@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from server.effects import (
+    AlertFailing,
     CaptureCommandsEnded,
     CommandDelivered,
     CommandsFulfilled,
@@ -335,6 +336,8 @@ async def _write_event(connection: Connection, turn: Turn, effect: Effect) -> No
             )
         case CommandDelivered(command=command):
             await connection.execute(WRITE["command_published"], command.command_id, turn.now)
+        case AlertFailing(image_id=image_id):
+            await connection.execute(WRITE["alert_failing"], image_id)
         case CaptureCommandsEnded(session=session):
             await connection.execute(
                 WRITE["capture_commands_ended"], device_id, session.wake_at, session.captured, turn.now

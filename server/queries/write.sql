@@ -164,6 +164,9 @@ UPDATE device_commands SET
     error_message = CASE WHEN NOT $3 THEN 'No photo came in the wake that was asked for it' END
 WHERE device_id = $1 AND command_type = 'capture_image' AND status = 'published' AND published_at >= $2;
 
+-- name: alert_failing
+SELECT fn_alert_failing_image($1);
+
 -- name: resolve_alerts
 -- The image came after all: nobody needs to look.
 UPDATE device_alerts SET resolved_at = $2, resolved_by = 'server'
