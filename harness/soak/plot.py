@@ -33,7 +33,8 @@ def plot(
 
     half = width / max(last - first, 1) / 2
     shaded = "".join(
-        f'<rect class="fault" x="{max(LEFT, x_of(day) - half):.1f}" y="{TOP}" width="{min(2 * half, width):.1f}"'
+        f'<rect class="fault" x="{max(LEFT, x_of(day) - half):.1f}" y="{TOP}"'
+        f' width="{min(WIDTH - RIGHT, x_of(day) + half) - max(LEFT, x_of(day) - half):.1f}"'
         f' height="{height}"/>'
         for day in marked
     )
@@ -69,7 +70,7 @@ def _grid_line(y: float, text: str) -> str:
 
 def _short(value: float) -> str:
     """A number in at most five characters."""
-    for limit, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+    for limit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= limit:
             return f"{value / {'G': 1e9, 'M': 1e6, 'k': 1e3}[letter]:.3g}{letter}"
     return f"{value:.3g}"
