@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from harness.bench import Bench
 from harness.dut.simulated import profile_of
 from harness.plan_steps import PlannedDevice, Send
 from server.wire.codec import dialect_called
 from server.wire.topics import Channel, topic_of
-from simulator.rng import Rng
 
 _CHANNELS = {
     "status": Channel.STATUS,
@@ -30,7 +31,8 @@ async def send(bench: Bench, step: Send) -> None:
     """Publish `times` messages for each device, spread over `within_ms`; returns after the last PUBACK."""
     payload = step.payload
     if payload is None:
-        payload = Rng(f"{bench.plan.seed}/send/{step.place.path}").take_bytes(step.size_bytes or 0)
+        seed = f"{bench.plan.seed}/send/{step.place.path}".encode()
+        payload = hashlib.shake_128(seed).digest(step.size_bytes or 0)
     topics = (
         [step.topic]
         if step.devices is None
