@@ -43,6 +43,7 @@ BROKER: Final = ("broker", 1883)
 LATENCY_US: Final = (4_000, 30_000)
 """One way over Wi-Fi and the internet."""
 
+BACKENDS_LEFT: Final = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND application_name = $2"
 KEEP_ALIVE_S: Final = 3_600
 """Cameras sleep for hours; a ping every 30 s of them would be most of the work."""
 
@@ -54,11 +55,8 @@ SETTLE_MS_MAX: Final = 1_000
 
 SETTLE_LOOK_MS: Final = 10
 
-POSTGRES_OPTIONS: Final[dict[str, Any]] = {
-    "max_cached_statement_lifetime": 0,
-    "max_inactive_connection_lifetime": 0,
-    "ssl": False,
-}
+NO_LIFETIME: Final = {"max_cached_statement_lifetime": 0, "max_inactive_connection_lifetime": 0}
+POSTGRES_OPTIONS: Final[dict[str, Any]] = NO_LIFETIME | {"ssl": False}
 """Nothing of asyncpg's may depend on real time (facts: virtual time 3)."""
 
 
@@ -212,9 +210,9 @@ class EmbeddedBench:
         self._gate.forget(server.tag)
         server.app = server.pool = None
 
-    async def _wait_backends_gone(self, tag: str) -> None:
+    async def _wait_backends_gone(self, tag: str) -> None:  # other databases have servers of the same name
         async with self._cluster.admin() as connection:
-            while await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE application_name = $1", tag):
+            while await connection.fetchval(BACKENDS_LEFT, self._database, tag):
                 await connection.execute("SELECT pg_sleep(0.001)")
 
     async def _stop_gracefully(self, server: _Server) -> None:
