@@ -312,7 +312,7 @@ class Runner:
     # -- heal, drain, check --------------------------------------------------------------------------------
 
     async def _heal_and_drain(self) -> None:
-        """Every fault ends; then each device goes through its next wakes (design 6.4: two)."""
+        """Every fault ends; then each device has so many wakes to get its queue empty (design 6.4: two)."""
         bench = self.bench
         bench.history.append(bench.clock.elapsed_ms(), "info", "runner", phase="heal")
         everybody = range(len(bench.duts))
@@ -326,6 +326,8 @@ class Runner:
             if due:
                 await self._wait_until(max(due))
                 await self._wait_asleep(everybody)
+            if not any(dut.pending for dut in bench.duts):
+                break  # every queue is empty, sooner than demanded
         for dut in bench.duts:
             dut.rest()
         await bench.finish_sessions()
