@@ -115,7 +115,7 @@ def _stopped_by_signals(suite: Suite) -> Iterator[None]:
         received.append(number)
         if len(received) > 1:
             raise KeyboardInterrupt
-        print("stopping; once more to stop at once", file=sys.stderr)
+        os.write(2, b"stopping; once more to stop at once\n")  # not print: the signal may have come in one
         suite.interrupt()
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -158,7 +158,8 @@ def _stopped_by_signals(connection: Connection) -> Iterator[None]:
         received.append(number)
         if len(received) > 1:
             raise KeyboardInterrupt
-        print("\nstopping: healing and judging what there is; once more to stop at once", file=sys.stderr)
+        # not print: the signal may have come in the middle of one
+        os.write(2, b"\nstopping: healing and judging what there is; once more to stop at once\n")
         connection.send("stop")
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
