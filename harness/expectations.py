@@ -73,7 +73,6 @@ async def evaluate(world: World, subject: Subject, since: int) -> Finding:
         case PhotosSubject():
             return _per_device(world, subject.devices, "photos", subject.count, lambda dut: dut.photos)
         case SleepingSubject():
-            awake = [world.bench.duts[number].planned.name for number in subject.devices]
             awake = [
                 world.bench.duts[number].planned.name
                 for number in subject.devices

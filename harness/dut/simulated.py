@@ -102,7 +102,6 @@ class SimulatedDut:
         self._next_wake_ms: int | None = None
         self._incarnation = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._wakes_at_arming = 0
         self._photos = 0
 
     # -- what a scenario sees ------------------------------------------------------------------------
