@@ -199,6 +199,27 @@ def list_scenarios(paths: Paths = None, tag: Tags = None, substring: Substring =
     raise typer.Exit(list_command(Selection(paths=paths or (), tags=tag or (), substring=substring), as_json=as_json))
 
 
+@app.command(epilog=EXIT_CODES_HELP)
+def faults(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Explain this fault, with an example.")] = None,
+    layer: Annotated[
+        str | None, typer.Option(metavar="LAYER", help="link, device, fleet, broker, server or database only.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List everything that can go wrong: what it does, how it heals, which bench can do it.
+
+    \b
+    Examples:
+      wakestorm faults
+      wakestorm faults power_loss
+      wakestorm faults --layer link --json
+    """
+    from harness.cli_faults import faults_command
+
+    raise typer.Exit(faults_command(name, layer, as_json=as_json))
+
+
 @app.command()
 def version() -> None:
     """Print the version."""

@@ -15,6 +15,7 @@ ROOT: Final = Path(__file__).parent.parent
 WRITERS: Final = (
     "harness.scenario_schema",
     "harness.scenario_reference",
+    "harness.fault_table",
     "harness.report.schema",
     "simulator.device_diagram",
     "server.state_diagram",

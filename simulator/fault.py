@@ -26,6 +26,7 @@ from server.wire.messages import (
     ServerMessage,
     Sleep,
 )
+from simulator.catalogue import UnknownFault
 from simulator.faults import CATALOGUE
 from simulator.rng import Rng
 
@@ -117,10 +118,6 @@ class Fault(Protocol):
     def apply(self, parcel: Parcel, rng: Rng) -> list[Action]: ...
 
 
-class UnknownFault(Exception):
-    """No fault, setting or address is called that; the text says what there is."""
-
-
 _ADDRESS: Final = re.compile(r"([a-z_]+)(?:\[(\*|last|\d{1,5})\])?\.(sent|received)\Z")
 
 
@@ -161,7 +158,9 @@ def fault_named(name: str, **settings: Any) -> Fault:
         close = get_close_matches(name, CATALOGUE, n=1)
         hint = f", did you mean {close[0]!r}?" if close else f"; there are {', '.join(CATALOGUE)}"
         raise UnknownFault(f"no fault {name!r}{hint}")
-    module_name, class_name = CATALOGUE[name].split(":")
+    module_name, _, class_name = CATALOGUE[name].partition(":")
+    if not class_name:
+        raise UnknownFault(f"{name} strikes no message; `wakestorm faults {name}` shows how it is written")
     fault_class = getattr(import_module(module_name), class_name)
     known = [item.name for item in fields(fault_class)]
     for setting in settings:

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from simulator.catalogue import FaultRow, Setting
 from simulator.fault import Action, Deliver, Parcel
 from simulator.rng import Rng
 
@@ -58,3 +59,20 @@ def _broken_text(message: bytes, flip: int, rng: Rng) -> bytes:
     if not message:
         return b"\x00"
     return bytes((message[0] ^ 0x80,)) + (_flipped(message[1:], flip - 1, rng) if flip > 1 else message[1:])
+
+
+ROW = FaultRow(
+    name="corrupt",
+    layer="link",
+    does="Bits of a message flip: in the image bytes, or anywhere in its text.",
+    example="steps: [{wake: yard, faults: [{who: yard, at: hello.sent, do: {corrupt: {flip: 3, where: json}}}]}]",
+    heals="after `times` messages, at the next step with faults, or at the end of the steps",
+    scenario="scenarios/chunks/a-flipped-bit-is-refused-by-its-hash.yaml",
+    sign="action:corrupt",
+    source="Link: corrupt byte",
+    settings=(
+        Setting(name="flip", unit="count", default="1", does="how many bits, chosen by the seed"),
+        Setting(name="where", unit="payload or json", default="payload", does="in the image bytes, or in the text"),
+    ),
+    not_board="a real chip sends this message itself; strike its bytes in `wakestorm proxy`",
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from simulator.catalogue import FaultRow, Setting
 from simulator.fault import Action, Deliver, Parcel, PowerOff
 from simulator.rng import Rng
 
@@ -16,3 +17,17 @@ class PowerLoss:
 
     def apply(self, parcel: Parcel, rng: Rng) -> list[Action]:
         return [Deliver(parcel), PowerOff(self.back_after_ms)]
+
+
+ROW = FaultRow(
+    name="power_loss",
+    layer="device",
+    does="Power goes right after a message: memory and clock are gone, the SD card stays.",
+    example='steps: [{wake: yard, faults: [{who: yard, at: "chunk[5].sent", do: {power_loss: {for: 10s}}}]}]',
+    heals="power is back after `for`, else when the next wake is due",
+    scenario="scenarios/resume/interrupted-after-every-chunk.yaml",
+    sign="action:power_loss",
+    source="design 5: power_loss",
+    settings=(Setting(name="for", unit="duration", default="until its next wake", does="boots again after this long"),),
+    not_board="needs a switched supply; a reset is what the serial port can do",
+)

@@ -1,0 +1,67 @@
+"""`wakestorm faults`: the table of everything that can go wrong, and one fault explained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.errors import UsageError
+from harness.jsonable import json_line
+from simulator.catalogue import BENCHES, FaultRow, UnknownFault, row_named, rows
+
+
+def faults_command(name: str | None, layer: str | None, *, as_json: bool) -> int:
+    """The table (JSON: one object a line), or one fault explained. Raises UsageError for a name that is none."""
+    if name is not None:
+        row = _row(name)
+        print(json_line(_data(row)) if as_json else "\n".join(_explained(row)))
+        return 0
+    found = [row for row in rows() if layer in (None, row.layer)]
+    if as_json:
+        for row in found:
+            print(json_line(_data(row)))
+    else:
+        _print_table(found)
+    return 0
+
+
+def _row(name: str) -> FaultRow:
+    try:
+        return row_named(name)
+    except UnknownFault as error:
+        raise UsageError(str(error), hint="`wakestorm faults` lists them all") from None
+
+
+def _data(row: FaultRow) -> object:
+    from harness.fault_table import as_data
+
+    return as_data(row)
+
+
+def _print_table(found: Sequence[FaultRow]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("fault", no_wrap=True)
+    table.add_column("layer", no_wrap=True)
+    table.add_column("what it does", ratio=1)
+    table.add_column("benches", no_wrap=True)
+    for row in found:
+        able = [bench for bench in BENCHES if not row.reason_against(bench)]
+        table.add_row(row.name, row.layer, row.does, " ".join(able))
+    console = Console(soft_wrap=False)
+    console.print(table)
+    console.print(f"\n{len(found)} faults; `wakestorm faults NAME` explains one", highlight=False)
+
+
+def _explained(row: FaultRow) -> Iterator[str]:
+    yield f"{row.name} ({row.layer}): {row.does}"
+    yield f"  heals     {row.heals}"
+    for item in row.settings:
+        default = f"default {item.default}" if item.default else "required"
+        yield f"  {item.name:<9} {item.unit}, {default}: {item.does}"
+    for bench in BENCHES:
+        yield f"  {bench:<9} {row.reason_against(bench) or 'yes'}"
+    yield f"  source    {row.source}"
+    yield f"  proved by {row.scenario}"
+    yield "\n" + row.example
