@@ -16,6 +16,8 @@ from typing import Annotated, Any, Final, TextIO
 
 import typer
 
+from harness import cli_console
+
 EXIT_CODES_HELP: Final = """
 Exit codes: 0 everything passed; 1 a scenario failed; 2 inconclusive, nothing was proved; 3 the database, the broker
 or the server can not be reached; 64 a scenario file or the command line is wrong; 70 wakestorm itself broke;
@@ -41,6 +43,7 @@ database = typer.Typer(
     epilog=EXIT_CODES_HELP,
 )
 app.add_typer(database)
+cli_console.register(app, EXIT_CODES_HELP)
 
 
 class BenchChoice(StrEnum):

@@ -1,0 +1,231 @@
+"""`wakestorm console` and `wakestorm symbols`: watch a board's serial port, and name the lines of its panics."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from harness.dut.console import Console
+    from harness.dut.log_lines import LogFilter
+    from harness.dut.symbols import SymbolStore
+
+SymbolsFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--symbols",
+        metavar="DIR",
+        envvar="WAKESTORM_SYMBOLS",
+        show_envvar=True,
+        help="The symbol store; without it the user's own.",
+    ),
+]
+
+
+def console(
+    port: Annotated[
+        str, typer.Argument(metavar="PORT|BOARD", help="A device file, socket://, rfc2217://, or a board's id.")
+    ],
+    baud: Annotated[int, typer.Option(min=300, metavar="N", help="Baud rate of the console.")] = 115_200,
+    boards: Annotated[Path, typer.Option(metavar="FILE", help="The inventory that names boards.")] = Path(
+        "boards.yaml"
+    ),
+    show: Annotated[
+        list[str] | None,
+        typer.Option("--filter", "-f", metavar="TAG:LEVEL", help="As idf.py monitor: camera:D, wifi:N, *:W."),
+    ] = None,
+    timestamps: Annotated[bool, typer.Option("--timestamps", help="Seconds since the start before each line.")] = False,
+    log: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep every line, filtered or not.")] = None,
+    send: Annotated[
+        list[str] | None, typer.Option("--send", metavar="TEXT", help="Write this line first; may be repeated.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="REGEX", help="End once this came: 0, or 1 after --for.")
+    ] = None,
+    for_: Annotated[
+        str | None, typer.Option("--for", metavar="DURATION", help="End after this long, such as 30s.")
+    ] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Reset the board by RTS once the port is open.")] = False,
+    symbols: SymbolsFolder = None,
+) -> None:
+    """Show what a board prints, colour by level; panics are decoded when its ELF file is in the symbol store.
+
+    What is typed goes to the board, line by line. A port that goes away is waited for. Ctrl-C ends.
+
+    \b
+    Examples:
+      wakestorm console /dev/ttyACM0
+      wakestorm console /dev/ttyUSB0 --timestamps --filter "*:W camera:D" --log board.log
+      wakestorm console socket://127.0.0.1:4000 --send status --until "camera: status" --for 10s
+    """
+    from harness.dut.console import Console
+    from harness.dut.log_lines import LogFilter
+    from harness.dut.symbols import SymbolStore, symbol_store
+
+    store = SymbolStore(symbols) if symbols else symbol_store(os.environ)
+    url = _port_of(port, boards)
+    printer = _Printer(LogFilter.parse(show or ()), store, timestamps=timestamps)
+    watched = Console(url, name=port, baud=baud, log=log, on_line=printer.line)
+    with watched:
+        if reset and not watched.reset():
+            print(f"wakestorm: {url} has no reset line", file=sys.stderr)
+        for line in send or ():
+            watched.write_line(line)
+        raise typer.Exit(_watched(watched, until, for_))
+
+
+def _watched(watched: Console, until: str | None, for_: str | None) -> int:
+    from harness.dut.expect import pattern_of
+    from harness.errors import UsageError
+    from harness.units import LanguageError, parse_duration_ms
+
+    try:
+        limit_s = None if for_ is None else parse_duration_ms(for_) / 1000
+        pattern = None if until is None else pattern_of(until)
+    except LanguageError as error:
+        raise UsageError(f"--for {for_}: {error.reason}", hint=error.hint) from error
+    except re.error as error:
+        raise UsageError(f"--until {until}: not a regular expression: {error}") from error
+    _forward_typing(watched)
+    try:
+        if pattern is None:
+            threading.Event().wait(limit_s)
+        else:
+            watched.transcript.allowed = _all_names()  # a monitor shows failures, it does not judge them
+            watched.expect(pattern, limit_s or 86_400.0)
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def _all_names() -> tuple[str, ...]:
+    from harness.dut.fail_list import NAMES
+
+    return NAMES
+
+
+def _forward_typing(watched: Console) -> None:
+    """Standard input goes to the board, if a person or a pipe is there."""
+
+    def forward() -> None:
+        for line in sys.stdin:
+            watched.write_line(line.rstrip("\n"))
+
+    if not sys.stdin.closed:
+        threading.Thread(target=forward, name="typing", daemon=True).start()
+
+
+class _Printer:
+    """Lines to standard output, panics explained below them."""
+
+    def __init__(self, shown: LogFilter, store: SymbolStore, *, timestamps: bool) -> None:
+        from harness.dut.panic import PanicReader
+        from harness.machine import monotonic_s
+
+        self._filter = shown
+        self._store = store
+        self._panics = PanicReader()
+        self._is_coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        self._timestamps = timestamps
+        self._now_s = monotonic_s
+        self._begun_s = monotonic_s()
+
+    def line(self, line: str) -> None:
+        from harness.dut.log_lines import coloured
+
+        panic = self._panics.feed(line)
+        if self._filter.shows(line):
+            self._print(coloured(line) if self._is_coloured else line)
+        if panic is not None:
+            for frame in self._store.explain(panic):
+                self._print(f"--- {frame}")
+
+    def _print(self, text: str) -> None:
+        stamp = f"{self._now_s() - self._begun_s:9.3f} " if self._timestamps else ""
+        print(stamp + text, flush=True)
+
+
+def _port_of(word: str, boards: Path) -> str:
+    """The port itself, or the port of the board of that id. Raises UsageError."""
+    from harness.errors import UsageError
+
+    if "://" in word or "/" in word or word.upper().startswith("COM"):
+        return word
+    raise UsageError(
+        f"no port and no board is called {word!r}", hint=f"a device file, or an id of {boards}; `wakestorm boards ls`"
+    )
+
+
+symbols_app = typer.Typer(
+    name="symbols",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Programs with their symbols, by their SHA-256: what a panic is decoded with.",
+)
+
+
+@symbols_app.command("add")
+def symbols_add(
+    files: Annotated[list[Path], typer.Argument(metavar="ELF", help="build/<project>.elf of an ESP-IDF build.")],
+    symbols: SymbolsFolder = None,
+) -> None:
+    """Keep copies of ELF files; prints their SHA-256.
+
+    \b
+    Examples:
+      wakestorm symbols add build/camera.elf
+    """
+    from harness.dut.symbols import SymbolStore, symbol_store
+
+    store = SymbolStore(symbols) if symbols else symbol_store(os.environ)
+    for file in files:
+        print(f"{store.add(file)}  {file}")
+
+
+@symbols_app.command("ls")
+def symbols_ls(symbols: SymbolsFolder = None) -> None:
+    """List the hashes of all files in the store."""
+    from harness.dut.symbols import SymbolStore, symbol_store
+
+    for name in (SymbolStore(symbols) if symbols else symbol_store(os.environ)).names():
+        print(name)
+
+
+@symbols_app.command("decode")
+def symbols_decode(
+    logs: Annotated[list[Path], typer.Argument(metavar="LOG", help="Files with what a console printed; - is stdin.")],
+    symbols: SymbolsFolder = None,
+) -> None:
+    """Explain every panic in logs.
+
+    \b
+    Examples:
+      wakestorm symbols decode board.log
+      wakestorm symbols decode - < board.log
+    """
+    from harness.dut.panic import panics_in
+    from harness.dut.symbols import SymbolStore, symbol_store
+    from harness.errors import UsageError
+
+    store = SymbolStore(symbols) if symbols else symbol_store(os.environ)
+    for log in logs:
+        try:
+            text = sys.stdin.read() if str(log) == "-" else log.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise UsageError(f"{log} can not be read: {error.strerror}") from error
+        for panic in panics_in(text.splitlines()):
+            print(panic.cause or "panic")
+            for frame in store.explain(panic):
+                print(f"  {frame}")
+
+
+def register(app: typer.Typer, epilog: str) -> None:
+    """Adds these commands to the command line."""
+    app.command(epilog=epilog)(console)
+    app.add_typer(symbols_app)

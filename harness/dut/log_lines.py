@@ -1,0 +1,77 @@
+"""Lines as ESP-IDF writes them, `I (1234) tag: text`: read, filtered, coloured. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from harness.errors import UsageError
+
+Level = Literal["E", "W", "I", "D", "V"]
+LEVELS: Final[tuple[Level, ...]] = ("E", "W", "I", "D", "V")
+"""From grave to chatty."""
+
+LEVEL_WORDS: Final[dict[str, str]] = {"E": "error", "W": "warning", "I": "info", "D": "debug", "V": "verbose"}
+
+_LINE: Final = re.compile(r"^([EWIDV]) \((\d+|[\d:.]+)\) ([^:]{1,64}): ?(.*)$")
+_COLOURS: Final[dict[str, str]] = {"E": "\x1b[31m", "W": "\x1b[33m", "I": "\x1b[32m", "D": "\x1b[36m", "V": "\x1b[2m"}
+_PLAIN: Final = "\x1b[0m"
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of the log; `time` is milliseconds since the boot, or a time of day as it was written."""
+
+    level: Level
+    time: str
+    tag: str
+    text: str
+
+
+def log_line(line: str) -> LogLine | None:
+    """The line's parts; None for what is no line of the log (the ROM, a panic, somebody's printf)."""
+    found = _LINE.match(line)
+    if found is None:
+        return None
+    level: Level = found[1]  # type: ignore[assignment]  # the pattern allows nothing else
+    return LogLine(level, found[2], found[3].strip(), found[4])
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """The highest level that is shown, by tag; lines without a tag always are."""
+
+    most: Level = "V"
+    by_tag: dict[str, Level | None] = field(default_factory=dict)
+    """None: nothing of that tag."""
+
+    @classmethod
+    def parse(cls, words: Sequence[str]) -> LogFilter:
+        """`camera:D`, `wifi:N` (nothing), `*:W`, as idf.py monitor has them. Raises UsageError."""
+        most: Level = "V"
+        by_tag: dict[str, Level | None] = {}
+        for word in " ".join(words).split():
+            tag, mark, level = word.rpartition(":")
+            if not mark or level.upper() not in (*LEVELS, "N") or (tag == "*" and level.upper() == "N"):
+                raise UsageError(f"--filter {word}: not a filter", hint="TAG:LEVEL with a level of N E W I D V; *:W")
+            if tag == "*":
+                most = level.upper()  # type: ignore[assignment]  # looked at above
+            else:
+                by_tag[tag] = None if level.upper() == "N" else level.upper()  # type: ignore[assignment]
+        return cls(most, by_tag)
+
+    def shows(self, line: str) -> bool:
+        """Whether this line is shown."""
+        parts = log_line(line)
+        if parts is None:
+            return True
+        most = self.by_tag.get(parts.tag, self.most)
+        return most is not None and LEVELS.index(parts.level) <= LEVELS.index(most)
+
+
+def coloured(line: str) -> str:
+    """The line in the colour of its level."""
+    parts = log_line(line)
+    return line if parts is None else f"{_COLOURS[parts.level]}{line}{_PLAIN}"
