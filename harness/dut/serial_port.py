@@ -79,9 +79,7 @@ def _made(url: str, baud: int) -> Any:
     import serial
 
     try:
-        port = serial.serial_for_url(
-            url, do_not_open=True, baudrate=baud, timeout=READ_TIMEOUT_S, write_timeout=5.0
-        )
+        port = serial.serial_for_url(url, do_not_open=True, baudrate=baud, timeout=READ_TIMEOUT_S, write_timeout=5.0)
     except (serial.SerialException, ValueError) as error:
         raise PortUnavailable(
             f"{url} is no serial port: {_reason(error)}",
