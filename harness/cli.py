@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, TextIO
 import typer
 
 from harness import cli_console
+from harness.cli_firmware import firmware
 
 EXIT_CODES_HELP: Final = """
 Exit codes: 0 everything passed; 1 a scenario failed; 2 inconclusive, nothing was proved; 3 the database, the broker
@@ -314,6 +315,9 @@ def shell(database_url: DatabaseUrl = None) -> None:
     from harness.cli_db import shell_command
 
     raise typer.Exit(shell_command(database_url))
+
+
+app.command(epilog=EXIT_CODES_HELP)(firmware)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
