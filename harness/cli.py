@@ -156,20 +156,27 @@ def soak(
     image: Annotated[
         str, typer.Option(metavar="SIZE/CHUNK", help="Size of each photo and of its chunks.")
     ] = "10kB/1kB",
+    resume: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Go on with the run in DIR, which was killed or stopped.")
+    ] = None,
 ) -> None:
     """Let a fleet live for days of scenario time under a nemesis, judged all the time; then heal, drain and check.
 
     Leaves verdict.json, ledger.csv, history.jsonl, soak.json and soak.html. Ctrl-C ends the days and judges what there
-    is; a second one stops at once.
+    is; a second one stops at once. A run that was killed or stopped goes on from its last checkpoint with --resume;
+    all other options are then those of that run.
 
     \b
     Examples:
       wakestorm soak --devices 3 --for 30d --seed 7
       wakestorm soak --devices 200 --for 1d --out nights
+      wakestorm soak --resume runs/2026-01-05T22-00-00Z
     """
-    from harness.soak.command import soak_command
+    from harness.soak.command import resume_command, soak_command
     from harness.soak.order import order_of
 
+    if resume is not None:
+        raise typer.Exit(resume_command(resume))
     order = order_of(devices=devices, duration=duration, seed=seed, wake_every=wake_every, image=image)
     raise typer.Exit(soak_command(order, out))
 

@@ -44,12 +44,15 @@ class Timer:
 
 
 class ScenarioClock:
-    """Now, and calls at later times. `server.clock.Clock` too: `now()` and `sleep_until()`."""
+    """Now, and calls at later times. `server.clock.Clock` too: `now()` and `sleep_until()`.
 
-    def __init__(self, start_ms: int) -> None:
+    `zero_s` is the loop's time at `start_ms`; None: now.
+    """
+
+    def __init__(self, start_ms: int, zero_s: float | None = None) -> None:
         self.start_ms = start_ms
         self._loop = asyncio.get_running_loop()
-        self._zero_s = self._loop.time()
+        self._zero_s = self._loop.time() if zero_s is None else zero_s
         self._stepped_ms = 0
         self._timers: list[tuple[int, int, Timer]] = []
         self._count = 0

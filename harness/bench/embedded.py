@@ -102,7 +102,7 @@ class EmbeddedBench:
         self._cluster = cluster
         self._database = database
         self._template = template
-        self._objects = folder / "objects"
+        self.objects = folder / "objects"
         latency = Rng(f"{plan.seed}/network")
         self._network = MemoryNetwork(loop, lambda: latency.between(*LATENCY_US))
         self._gate = Gate()
@@ -127,7 +127,7 @@ class EmbeddedBench:
         await self._cluster.create_database(self._database, self._template)
         self.owner = await self._connect(OWNER)
         self.reader = await self._connect(READER)
-        await seed_fleet(self.owner, self.plan, self.clock.now())
+        await self.fill()
         self._listen()
         for server in self._servers:
             await self._boot(server)
@@ -146,6 +146,10 @@ class EmbeddedBench:
                         broker=BROKER,
                     )
                 )
+
+    async def fill(self) -> None:
+        """The rows that the fleet begins with."""
+        await seed_fleet(self.owner, self.plan, self.clock.now())
 
     async def _connect(self, role: str) -> asyncpg.Connection:
         connection = await asyncpg.connect(
@@ -174,12 +178,8 @@ class EmbeddedBench:
     async def _boot(self, server: _Server) -> None:
         server.incarnation += 1
         with running_as(server.tag, server.host):
-            pool = await open_pool(
-                self._cluster.dsn(self._database, SERVER),
-                size=2,
-                server_settings={"application_name": server.tag},
-                **POSTGRES_OPTIONS,
-            )
+            dsn, names = self._cluster.dsn(self._database, SERVER), {"application_name": server.tag}
+            pool = await open_pool(dsn, size=2, server_settings=names, **POSTGRES_OPTIONS)
             parts = Parts(
                 clock=self.clock,
                 ids=new_seeded_ids(f"{self.plan.seed}/{server.tag}"),
@@ -197,7 +197,7 @@ class EmbeddedBench:
         return Settings(
             database_url=self._cluster.dsn(self._database, SERVER),
             mqtt_url=f"mqtt://{BROKER[0]}:{BROKER[1]}",
-            objects_url=str(self._objects),
+            objects_url=str(self.objects),
             client_id=_client_id(server),
             keep_alive_s=KEEP_ALIVE_S,
             shared_group="wakestorm" if len(self._servers) > 1 else None,
@@ -371,7 +371,7 @@ class EmbeddedBench:
 
     def stored_bytes(self, key: str) -> bytes | None:
         """The object of that key."""
-        path = self._objects / key
+        path = self.objects / key
         return path.read_bytes() if path.is_file() else None
 
     def server_failures(self) -> Sequence[str]:

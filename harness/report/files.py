@@ -24,15 +24,15 @@ LATEST: Final = "latest"
 class RunFiles:
     """Writes the run's folder at the end of the suite. Make it the last reporter: `latest` moves when all is there.
 
-    `run_name` comes from the caller's clock; a name that is taken gets `-2`, `-3` and so on.
+    `run_name` comes from the caller's clock; a name that is taken gets `-2`, `-3` and so on. With `goes_on` it is the
+    folder of a run that is resumed.
     """
 
-    def __init__(self, runs_folder: Path, run_name: str, *, wakestorm: str) -> None:
-        self._runs_folder = runs_folder
+    def __init__(self, runs_folder: Path, run_name: str, *, wakestorm: str, goes_on: bool = False) -> None:
         self._wakestorm = wakestorm
         self._started: SuiteStarted | None = None
         self._ended: dict[str, ScenarioEnded] = {}
-        self.folder = _new_folder(runs_folder, run_name)
+        self.folder = runs_folder / run_name if goes_on else _new_folder(runs_folder, run_name)
 
     def on_event(self, event: Event) -> None:
         """Collects; writes at SuiteEnded."""

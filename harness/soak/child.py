@@ -10,7 +10,6 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
-from harness.bench.embedded import EmbeddedBench
 from harness.bench.virtual.loop import VirtualLoop
 from harness.events import Counts, Failure, ScenarioEnded, ScenarioResult
 from harness.history import Header
@@ -19,10 +18,12 @@ from harness.observe import Observer
 from harness.plan import Plan
 from harness.run_one import paragraph
 from harness.runner import Runner
+from harness.soak.bench import SoakBench
+from harness.soak.checkpoint import HISTORY, Checkpoint, newest
 from harness.soak.daily import measures
 from harness.soak.days import Setting, begin
 from harness.soak.history import SoakHistory
-from harness.soak.machine import cpu_s
+from harness.soak.machine import Costs
 from harness.soak.order import plan_of_soak
 from harness.soak.telling import SoakEnded, SoakJob
 from harness.verdict import Verdict
@@ -31,8 +32,38 @@ from harness.verdict import Verdict
 def soaked(job: SoakJob, connection: Connection) -> SoakEnded:
     """Lives the days, heals, drains, checks. Whatever breaks is a verdict of ERROR."""
     plan = plan_of_soak(job.order)
+    resumed = newest(job.folder) if job.resumes else None
+    kept_bytes = resumed.progressed.history_bytes if resumed is not None else 0
+    history = SoakHistory(_header(job, plan), job.folder / HISTORY, kept_bytes=kept_bytes)
+    costs = Costs()
+    if resumed is not None:
+        costs = Costs(resumed.progressed.cpu_s, resumed.progressed.wall_s)
+    setting = Setting(
+        job.order,
+        history,
+        connection.send,
+        is_stopping=connection.poll,
+        costs=costs,
+        folder=job.folder,
+        resumed=resumed,
+    )
+    begin(setting)
+    night = _Night(job, plan, history, resumed)
+    night.run()
+    return SoakEnded(
+        ended=_ended(plan, history, night.runner, night.errors),
+        days=setting.days,
+        was_stopped=setting.was_stopped,
+        coverage=setting.coverage.table(),
+        final=night.final,
+        cpu_s=costs.cpu_s(),
+        wall_s=costs.wall_s(),
+    )
+
+
+def _header(job: SoakJob, plan: Plan) -> Header:
     around = job.around
-    header = Header(
+    return Header(
         scenario=plan.path,
         seed=plan.seed,
         bench="embedded",
@@ -42,48 +73,59 @@ def soaked(job: SoakJob, connection: Connection) -> SoakEnded:
         architecture=around.architecture,
         options={"start_ms": plan.start_ms, "command": job.order.command()},
     )
-    history = SoakHistory(header, job.history)
-    setting = Setting(job.order, history, connection.send, is_stopping=connection.poll)
-    begin(setting)
-    errors: list[BaseException] = []
-    final: dict[str, Any] = {}
-    runner: Runner | None = None
-    loop = VirtualLoop()
-    if not around.cluster.is_unix:
-        loop.admit_postgres(around.cluster.host, around.cluster.port)
-    asyncio.set_event_loop(loop)
 
-    async def run() -> None:
-        nonlocal runner
-        bench: Any = EmbeddedBench(plan, history, around.cluster, job.database, around.template, job.folder)
+
+class _Night:
+    """One run of the plan; `runner`, `errors` and `final` say how it went."""
+
+    def __init__(self, job: SoakJob, plan: Plan, history: SoakHistory, resumed: Checkpoint | None) -> None:
+        self._job = job
+        self._plan = plan
+        self._history = history
+        self._resumed = resumed
+        self.runner: Runner | None = None
+        self.errors: list[BaseException] = []
+        self.final: dict[str, Any] = {}
+
+    def run(self) -> None:
+        """From start to end, on a loop of its own."""
+        cluster = self._job.around.cluster
+        loop = VirtualLoop(began_us=0 if self._resumed is None else self._resumed.bench.now_us)
+        if not cluster.is_unix:
+            loop.admit_postgres(cluster.host, cluster.port)
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_until_complete(self._run())
+        except Exception as error:
+            self.errors.append(error)
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
+            self._history.close()
+        for broken in self.errors:
+            traceback.print_exception(broken)
+
+    async def _run(self) -> None:
+        job, found = self._job, self._resumed
+        bench: Any = SoakBench(
+            self._plan,
+            self._history,
+            job.around.cluster,
+            job.database,
+            job.around.template,
+            job.folder,
+            begun=None if found is None else found.bench,
+            rows=None if found is None else found.rows,
+        )
         try:
             await bench.start()
-            runner = Runner(bench)
-            await runner.run()
+            self.runner = Runner(bench)
+            await self.runner.run()
             async with bench.exclusive():
-                final.update(await measures(Observer(bench.reader, bench.clock.now), bench.clock.now()))
+                self.final.update(await measures(Observer(bench.reader, bench.clock.now), bench.clock.now()))
         except Exception as error:
-            errors.append(error)
+            self.errors.append(error)
         await bench.stop()
-
-    try:
-        loop.run_until_complete(run())
-    except Exception as error:
-        errors.append(error)
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()
-        history.close()
-    for broken in errors:
-        traceback.print_exception(broken)
-    return SoakEnded(
-        ended=_ended(plan, history, runner, errors),
-        days=setting.days,
-        was_stopped=setting.was_stopped,
-        coverage=setting.coverage.table(),
-        final=final,
-        cpu_s=round(cpu_s(), 2),
-    )
 
 
 def _ended(plan: Plan, history: SoakHistory, runner: Runner | None, errors: list[BaseException]) -> ScenarioEnded:
@@ -121,7 +163,6 @@ def main() -> None:
     connection = Connection(int(sys.argv[1]))
     try:
         job: SoakJob = connection.recv()
-        job.folder.mkdir(parents=True, exist_ok=True)
         connection.send(soaked(job, connection))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         sys.exit(1)

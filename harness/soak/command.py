@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from harness.jsonable import json_line
 from harness.machine import architecture, monotonic_s, python_version, run_name, token, version
 from harness.report.files import RunFiles, written_whole
 from harness.run_one import Surroundings
+from harness.soak.checkpoint import FOLDER, HISTORY, locked, read_order, write_order
 from harness.soak.judge import Judgement, judgements
 from harness.soak.order import SoakOrder, plan_of_soak
 from harness.soak.page import page
@@ -37,47 +39,76 @@ SOAK_JSON_VERSION: Final = 1
 
 @dataclass(slots=True)
 class _Night:
-    """What has come in so far."""
+    """What has come in so far. `wall_before_s`: real time before a resume."""
 
+    began_s: float
+    wall_before_s: float = 0.0
     samples: list[dict[str, Any]] = field(default_factory=list)
     ended: SoakEnded | None = None
+
+    def now_s(self) -> float:
+        """Real seconds so far."""
+        return round(self.wall_before_s + monotonic_s() - self.began_s, 3)
 
 
 def soak_command(order: SoakOrder, out: Path) -> int:
     """Soaks; returns the exit code. Raises UsageError, ScenarioError, BenchUnavailable, KeyboardInterrupt."""
-    plan = plan_of_soak(order)
+    plan_of_soak(order)
     try:
         files = RunFiles(out, run_name(), wakestorm=version())
+        folder = files.folder / FOLDER
+        write_order(folder, order, f"ws_{token()}_soak", version())
     except OSError as error:
         raise UsageError(f"--out {out}: {error.strerror or error}") from error
+    with locked(folder):
+        return _soak(files, resumes=False)
+
+
+def resume_command(run: Path) -> int:
+    """Goes on with the soak in that run's folder, from its newest checkpoint. Raises as `soak_command`."""
+    folder = run.resolve() / FOLDER
+    read_order(folder, version())
+    with locked(folder):
+        return _soak(
+            RunFiles(folder.parent.parent, folder.parent.name, wakestorm=version(), goes_on=True), resumes=True
+        )
+
+
+def _soak(files: RunFiles, *, resumes: bool) -> int:
+    folder = files.folder / FOLDER
+    order, database = read_order(folder, version())
     is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     progress = Progress(sys.stderr, days=order.days, tty=is_terminal)
-    night, began_s = _Night(), monotonic_s()
+    night = _Night(began_s=monotonic_s())
+    sys.stderr.write(f"{files.folder}: {order.devices} cameras, {order.days} days, seed {order.seed}\n")
     try:
         with ephemeral_cluster() as cluster:
-            database = f"ws_{token()}_soak"
-            job = SoakJob(
-                order=order,
-                around=run_blocking(_surroundings(cluster)),
-                database=database,
-                folder=files.folder / "objects.part",
-                history=files.folder / "history.part.jsonl",
-            )
+            if not cluster.is_ours:
+                run_blocking(cluster.drop_database(database))  # of a run that was killed
+            around = run_blocking(_surroundings(cluster))
+            job = SoakJob(order=order, around=around, database=database, folder=folder, resumes=resumes)
             try:
-                _listen(job, files.folder, night, progress, began_s)
+                _listen(job, files.folder, night, progress)
             finally:
                 if not cluster.is_ours:
                     run_blocking(cluster.drop_database(database))
     finally:
         progress.close()
-        _remove(files.folder / "objects.part")
     if night.ended is None:
-        raise InternalError(f"the soaking process ended by itself; see {files.folder / 'errors.log'}")
-    told = night.ended
-    wall_s = round(monotonic_s() - began_s, 3)
+        raise InternalError(
+            f"the soaking process ended by itself; see {files.folder / 'errors.log'}",
+            hint=f"wakestorm soak --resume {files.folder} goes on from its last checkpoint",
+        )
+    return _concluded(files, order, night, night.ended)
+
+
+def _concluded(files: RunFiles, order: SoakOrder, night: _Night, told: SoakEnded) -> int:
+    """Judges, writes the files, says it; a soak that has ended by itself needs its checkpoint no more."""
+    folder = files.folder / FOLDER
+    wall_s = night.now_s()
     judged = judgements(night.samples, told.final, order.devices)
-    ended = _with_thresholds(told.ended, judged, order, files.folder / "history.part.jsonl", wall_s)
-    files.on_event(SuiteStarted(planned=(plan.path,), bench="embedded", seed=order.seed))
+    ended = _with_thresholds(told.ended, judged, order, folder / HISTORY, wall_s)
+    files.on_event(SuiteStarted(planned=(ended.result.id,), bench="embedded", seed=order.seed))
     files.on_event(ended)
     verdict = ended.result.verdict
     if told.was_stopped and verdict is Verdict.PASS:
@@ -86,8 +117,12 @@ def soak_command(order: SoakOrder, out: Path) -> int:
     written_whole(files.folder / "soak.json", json_line(document) + "\n")
     written_whole(files.folder / "soak.html", page(document, ended))
     files.on_event(SuiteEnded(verdict=verdict, wall_s=wall_s, interrupted=told.was_stopped))
-    (files.folder / "history.part.jsonl").unlink(missing_ok=True)
     _say(ended, judged, told)
+    can_go_on = told.was_stopped or verdict is Verdict.ERROR
+    if can_go_on:
+        sys.stderr.write(f"wakestorm soak --resume {files.folder} goes on from the last checkpoint\n")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
     print(f"{verdict.value}  {files.folder / 'soak.html'}")
     return EXIT_INTERRUPTED if told.was_stopped else exit_code(verdict)
 
@@ -106,11 +141,11 @@ async def _surroundings(cluster: Cluster) -> Surroundings:
     )
 
 
-def _listen(job: SoakJob, folder: Path, night: _Night, progress: Progress, began_s: float) -> None:
+def _listen(job: SoakJob, folder: Path, night: _Night, progress: Progress) -> None:
     """Starts the soaking process and takes what it tells, to its end."""
     errors_log = folder / "errors.log"
     connection, theirs = Pipe()
-    with theirs, errors_log.open("ab") as log:
+    with theirs, errors_log.open("wb") as log:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-P", "-I", "-S", die_with_parent.__file__, str(os.getpid())),
@@ -129,11 +164,12 @@ def _listen(job: SoakJob, folder: Path, night: _Night, progress: Progress, began
             while night.ended is None:
                 match connection.recv():
                     case Ticked() as tick:
-                        progress.ticked(tick, monotonic_s() - began_s)
+                        progress.ticked(tick, night.now_s())
                     case DayEnded() as day:
-                        now_s = monotonic_s() - began_s
-                        night.samples.append(day.sample | {"faults": day.faults, "wall_s": round(now_s, 2)})
-                        progress.day_ended(day, now_s)
+                        if day.is_past:
+                            night.wall_before_s = day.sample["wall_s"]
+                        night.samples.append(day.sample)
+                        progress.day_ended(day, night.now_s())
                     case SoakEnded() as ended:
                         night.ended = ended
         process.wait(30)
@@ -230,12 +266,6 @@ def _say(ended: ScenarioEnded, judged: list[Judgement], told: SoakEnded) -> None
         faults = told.coverage["faults"]
         untried = [kind for kind, hits in faults.items() if not hits]
         say(f"{len(faults) - len(untried)} of {len(faults)} kinds of faults struck\n")
-
-
-def _remove(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _import_path() -> str:

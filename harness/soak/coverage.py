@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import server.session
 from simulator import device_states
+from simulator.device_states import Event, State
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -46,6 +47,26 @@ class Coverage:
         """Counts no more."""
         _put_server_table(self._server_table)
         device_states.TRANSITIONS.update(self._device_table)
+
+    def memory(self) -> dict[str, Any]:
+        """The hits so far, for `recall`."""
+        return {
+            "faults": dict(self.faults),
+            "server": [[*key, hits] for key, hits in sorted(self._server.hits.items())],
+            "device": [
+                [state.name, event.name, hits]
+                for state, table in self._device.items()
+                for event, hits in sorted(table.hits.items(), key=lambda item: item[0].name)
+            ],
+        }
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Count on from the hits of `memory`."""
+        self.faults.update(memory["faults"])
+        for *key, hits in memory["server"]:
+            self._server.hits[tuple(key)] += hits
+        for state, event, hits in memory["device"]:
+            self._device[State[state]].hits[Event[event]] += hits
 
     def table(self) -> dict[str, dict[str, int]]:
         """Hits by name: `faults`, `server`, `device`."""

@@ -8,7 +8,7 @@ stored twice long after its first time is a row that no capture explains. The en
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from importlib import import_module
@@ -82,12 +82,16 @@ async def measures(observer: Observer, moment: datetime) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class _Capture:
+class Capture:
     """One photo that is still looked at; `released`: its device has let go of it."""
 
     fact: CaptureFact
     released: bool = False
     settled_at: datetime | None = None
+
+
+def _key_of(fact: CaptureFact) -> tuple[str, str, datetime]:
+    return fact.device, fact.image_name, fact.captured_at
 
 
 class Daily:
@@ -98,10 +102,25 @@ class Daily:
         self._history = history
         self._observer = Observer(bench.reader, bench.clock.now)
         self._names = {device.mac: device.name for device in bench.plan.devices}
-        self._captures: dict[tuple[str, str, datetime], _Capture] = {}
+        self._captures: dict[tuple[str, str, datetime], Capture] = {}
         self._looked_at = bench.clock.now()
         self.captured = 0
         self.settled = 0
+
+    def memory(self) -> dict[str, Any]:
+        """What is still looked at, for `recall`."""
+        return {
+            "captures": list(self._captures.values()),
+            "looked_at": self._looked_at,
+            "captured": self.captured,
+            "settled": self.settled,
+        }
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Go on from what another process looked at."""
+        self._captures = {_key_of(capture.fact): capture for capture in memory["captures"]}
+        self._looked_at = memory["looked_at"]
+        self.captured, self.settled = memory["captured"], memory["settled"]
 
     async def judged(self) -> list[tuple[str, Violation]]:
         """(check, violation) of the day that ends now. Call it inside `bench.exclusive()`."""
@@ -148,7 +167,7 @@ class Daily:
                 size_bytes=fields["size_bytes"],
                 damaged_at_source=fields["damaged_at_source"],
             )
-            self._captures[fact.device, fact.image_name, fact.captured_at] = _Capture(fact)
+            self._captures[_key_of(fact)] = Capture(fact)
             self.captured += 1
         for capture in self._captures.values():
             is_held = capture.fact.sha256 in held[capture.fact.device]

@@ -8,6 +8,7 @@ numbered anew each day.
 
 from __future__ import annotations
 
+import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,9 +24,12 @@ EXPLAINING: Final = frozenset({"message", "log"})
 
 
 class SoakHistory(History):
-    """`on_wake(device, number)` is called as a wake begins. `close` when nothing more comes."""
+    """`on_wake(device, number)` is called as a wake begins. `close` when nothing more comes.
 
-    def __init__(self, header: Header, path: Path) -> None:
+    `kept_bytes` of the file stand already where a run is resumed; what came after them is cut off.
+    """
+
+    def __init__(self, header: Header, path: Path, *, kept_bytes: int = 0) -> None:
         super().__init__(header)
         self.path = path
         self.counts: Counter[str] = Counter()
@@ -34,14 +38,21 @@ class SoakHistory(History):
         self.fresh: list[Record] = []
         """Captures and releases since the last `new_day`."""
         self._tail: deque[tuple[int, Kind, str, dict[str, Any]]] = deque(maxlen=TAIL_RECORDS)
-        self._file = path.open("w", encoding="utf-8", newline="\n")
-        self._file.write(line_of_plain({"kind": "header", **plain(header)}) + "\n")
+        self._is_begun = bool(kept_bytes)
+        if kept_bytes:
+            os.truncate(path, kept_bytes)
+        self._file = path.open("a" if kept_bytes else "w", encoding="utf-8", newline="\n")
+        if not kept_bytes:
+            self._file.write(line_of_plain({"kind": "header", **plain(header)}) + "\n")
 
     def __len__(self) -> int:
         return self.counts.total()
 
     def append(self, t_ms: int, kind: Kind, who: str, **fields: Any) -> Record:
         """Adds one record; messages and log lines are kept as they are, their ids unnumbered."""
+        if self._is_begun and kind == "invoke":
+            self._is_begun = False  # the step of which a resumed run is the rest
+            return Record(t_ms=t_ms, kind=kind, who=who, fields=fields)
         self.counts[kind] += 1
         if kind in EXPLAINING:
             self._tail.append((t_ms, kind, who, fields))
@@ -60,6 +71,11 @@ class SoakHistory(History):
         """The day's records have been judged."""
         self.fresh = []
         self.numbering = Numbering()
+
+    def written_bytes(self) -> int:
+        """Length of the file, with all that was streamed so far."""
+        self._file.flush()
+        return os.fstat(self._file.fileno()).st_size
 
     def close(self) -> None:
         """Everything is in the file."""

@@ -27,10 +27,11 @@ class Progress:
 
     def day_ended(self, day: DayEnded, now_s: float) -> None:
         """A day was judged."""
-        self._faults.update(day.faults)
         sample = day.sample
+        self._faults.update(sample["faults"])
         self._stored = sample["images_complete"]
-        self._show(day.day, sample["wakes"], sample["images_captured"], 0, sample["rss_bytes"], now_s)
+        if not day.is_past:
+            self._show(day.day, sample["wakes"], sample["images_captured"], 0, sample["rss_bytes"], now_s)
 
     def _show(self, days: float, wakes: int, captured: int, fresh: int, rss_bytes: int, now_s: float) -> None:
         by_word: Counter[str] = Counter()

@@ -13,13 +13,16 @@ from harness.soak.order import SoakOrder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoakJob:
-    """What to do: in a database and a folder of its own; the history is streamed to `history`."""
+    """What to do: in a database of its own, with its checkpoints, history and stored bytes in `folder`.
+
+    With `resumes` it goes on from the newest checkpoint there, if there is one.
+    """
 
     order: SoakOrder
     around: Surroundings
     database: str
     folder: Path
-    history: Path
+    resumes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +38,11 @@ class Ticked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayEnded:
-    """A day was judged; `sample` is its line of soak.json."""
+    """A day was judged; `sample` is its line of soak.json. `is_past`: another process lived it, before a resume."""
 
     day: int
     sample: dict[str, Any]
-    faults: dict[str, int]
+    is_past: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,7 @@ class SoakEnded:
     final: dict[str, Any] = field(default_factory=dict)
     """The day's numbers once more, after heal and drain."""
     cpu_s: float = 0.0
+    wall_s: float = 0.0
 
 
 Told = Ticked | DayEnded | SoakEnded

@@ -59,14 +59,17 @@ class VirtualTimer(asyncio.TimerHandle):
 
 
 class VirtualLoop(ClosedWorldLoop):
-    """The loop; `stall_after_s` is real time, `audit_s` makes each jump wait that long and count late answers."""
+    """The loop; `stall_after_s` is real time, `audit_s` makes each jump wait that long and count late answers.
+
+    `began_us` is where the clock begins: a resumed run goes on where the other one stood.
+    """
 
     _scheduled: list[VirtualTimer]
     _ready: deque[asyncio.Handle]
     _clock_resolution: float
 
-    def __init__(self, *, stall_after_s: float = 20.0, audit_s: float = 0.0) -> None:
-        self._now_us = 0
+    def __init__(self, *, stall_after_s: float = 20.0, audit_s: float = 0.0, began_us: int = 0) -> None:
+        self._now_us = began_us
         self._timer_number = 0
         self._connection_number = 0
         self._outstanding = 0

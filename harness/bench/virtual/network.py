@@ -86,7 +86,7 @@ class MemoryNetwork:
         self.statistics = NetworkStatistics()
         self.on_bytes: Callable[[MemoryTransport, str, bytes], None] | None = None
         self.context = contextvars.copy_context()
-        self._latency_us = latency_us
+        self.latency_us = latency_us
         self._latency_of: dict[str, Callable[[], int]] = {}
         self._listening: dict[tuple[str, int], MemoryServer] = {}
         self._ends: dict[MemoryTransport, None] = {}
@@ -187,7 +187,7 @@ class MemoryNetwork:
 
     def draw_latency_us(self, source: str, target: str) -> int:
         """The time of one segment from host to host; a host's own latency goes before the network's."""
-        draw = self._latency_of.get(source) or self._latency_of.get(target) or self._latency_us
+        draw = self._latency_of.get(source) or self._latency_of.get(target) or self.latency_us
         return max(0, draw())
 
     def set_latency(self, host: str, latency_us: Callable[[], int] | None) -> None:

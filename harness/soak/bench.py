@@ -1,0 +1,162 @@
+"""The embedded bench of a soak: at a quiet instant it can be parked, written down, and begun again in another process.
+
+Parking happens in every run, whether or not the checkpoint is ever read: the servers stop and start, generators of the
+network begin anew from the seed, the cameras' timers are set in one order. What follows is then the same in the run
+that went on and in the one that was resumed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from harness.bench.clock import ScenarioClock
+from harness.bench.embedded import LATENCY_US, EmbeddedBench
+from harness.bench.postgres import run_blocking
+from harness.bench.postgres_cluster import Cluster
+from harness.dut.simulated import SimulatedDut
+from harness.history import History
+from harness.plan import Plan
+from harness.soak.database_copy import copy_in, copy_out
+from simulator.broker import Broker
+from simulator.rng import Rng
+
+QUIET_MS: Final = 5_000
+"""No camera wakes within that time of a quiet instant; parking takes less."""
+
+SILENCE_MS: Final = 1_000
+"""After the servers have stopped: whatever is on a wire has arrived by then."""
+
+_WIRES: Final = frozenset(
+    {
+        "_changes",
+        "_clock",
+        "_deadline",
+        "_dialect",
+        "_history",
+        "_link",
+        "_tasks",
+        "_wake_timer",
+        "planned",
+        "profile",
+    }
+)
+"""Attributes of a device under test that belong to its bench; all others are its memory."""
+
+
+@dataclass(slots=True)
+class ParkedBench:
+    """All that a bench is between two legs, but for its database and its stored bytes."""
+
+    now_us: int
+    leg: int
+    broker: Broker
+    duts: list[dict[str, Any]]
+    incarnations: list[int]
+    early: list[str]
+
+
+class SoakBench(EmbeddedBench):
+    """`begun` with `rows` (a folder of `copy_out`): where another run was parked."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        history: History,
+        cluster: Cluster,
+        database: str,
+        template: str,
+        folder: Path,
+        *,
+        begun: ParkedBench | None = None,
+        rows: Path | None = None,
+    ) -> None:
+        super().__init__(plan, history, cluster, database, template, folder)
+        self.clock = ScenarioClock(plan.start_ms, zero_s=0.0)
+        self._begun = begun
+        self._rows = rows
+        self._leg = 0
+        self.objects.mkdir(parents=True, exist_ok=True)
+        if begun is not None:
+            self._broker.broker = begun.broker
+            self.early.extend(begun.early)
+            for server, incarnation in zip(self._servers, begun.incarnations, strict=True):
+                server.incarnation = incarnation
+            self._begin_leg(begun.leg)
+
+    async def fill(self) -> None:
+        """The rows of the checkpoint, else of a new fleet."""
+        if self._rows is None:
+            await super().fill()
+        else:
+            run_blocking(copy_in(self._cluster, self._database, self._rows))
+
+    def recall(self) -> None:
+        """The cameras remember what they were when parked. Call it once all of them are there."""
+        if self._begun is None:
+            return
+        for dut, memory in zip(self.duts, self._begun.duts, strict=True):
+            for name, value in memory.items():
+                setattr(dut, name, value)
+        self._set_timers()
+        self._begun = None
+
+    # -- parking ---------------------------------------------------------------------------------------
+
+    @property
+    def is_quiet(self) -> bool:
+        """Every camera sleeps for a while, and nothing is on its way to a server."""
+        soon_ms = self.clock.now_ms() + QUIET_MS
+        return not self._is_under_way() and all(_sleeps_until(dut, soon_ms) for dut in self.duts)
+
+    async def park(self) -> ParkedBench:
+        """Stops the servers; returns what to write down. Call it at a quiet instant, `unpark` follows."""
+        for dut in self.duts:
+            dut.heal()
+        for server in self._servers:
+            if server.app is not None:
+                await self._stop_gracefully(server)
+        await self.pass_time(self.clock.now_ms() + SILENCE_MS)
+        self._begin_leg(self._leg + 1)
+        return ParkedBench(
+            now_us=self._loop.now_us,
+            leg=self._leg,
+            broker=self._broker.broker,
+            duts=[_memory_of(dut) for dut in self.duts],
+            incarnations=[server.incarnation for server in self._servers],
+            early=list(self.early),
+        )
+
+    def write_rows(self, folder: Path) -> None:
+        """The database as files."""
+        run_blocking(copy_out(self._cluster, self._database, folder))
+
+    async def unpark(self) -> None:
+        """Starts the servers; the cameras go on sleeping."""
+        for server in self._servers:
+            await self._boot(server)
+        self._set_timers()
+
+    def _begin_leg(self, leg: int) -> None:
+        self._leg = leg
+        latency = Rng(f"{self.plan.seed}/network/{leg}")
+        self._network.latency_us = lambda: latency.between(*LATENCY_US)
+
+    def _set_timers(self) -> None:
+        for dut in self.duts:
+            if dut._wake_timer is not None:
+                dut._wake_timer.cancel()
+            if dut.next_wake_ms is not None:
+                dut._wake_timer = self.clock.call_at(dut.next_wake_ms, partial(dut.wake, "timer"))
+
+
+def _sleeps_until(dut: SimulatedDut, moment_ms: int) -> bool:
+    if not dut.is_asleep or dut._tasks:
+        return False
+    return dut.next_wake_ms is None or dut.next_wake_ms > moment_ms
+
+
+def _memory_of(dut: SimulatedDut) -> dict[str, Any]:
+    return {name: value for name, value in vars(dut).items() if name not in _WIRES}
