@@ -1,4 +1,4 @@
-"""The command line: `wakestorm run | soak | lint | ls | serve | monitor | db | version`.
+"""The command line: `wakestorm run | soak | lint | ls | serve | board | monitor | db | version`.
 
 Start here; each command's work is in its own `cli_*` file, imported when the command runs, so that `--help` is quick.
 Standard output carries results only; progress and errors go to standard error.
@@ -248,6 +248,17 @@ def serve(context: typer.Context) -> None:
     from server.cli import main as serve_main
 
     raise typer.Exit(serve_main(context.args))
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def board(context: typer.Context) -> None:
+    """Start a virtual ESP32-S3 that esptool flashes; `wakestorm board --help` shows its options."""
+    from simulator.board.cli import main as board_main
+
+    raise typer.Exit(board_main(context.args))
 
 
 @app.command(

@@ -19,12 +19,14 @@ def reference() -> str:
     """The page, with every command in the order of the help."""
     import harness.cli
     import server.cli
+    import simulator.board.cli
 
+    of_packages = {"wakestorm serve": server.cli.app, "wakestorm board": simulator.board.cli.app}
     commands: list[tuple[str, Any]] = [("wakestorm", typer.main.get_command(harness.cli.app))]
     sections: list[str] = []
     while commands:
         name, command = commands.pop(0)
-        inner = typer.main.get_command(server.cli.app) if name == "wakestorm serve" else command
+        inner = typer.main.get_command(of_packages[name]) if name in of_packages else command
         sections.append(f"## {name}\n\n```\n{_help(inner, name)}\n```\n")
         below = getattr(inner, "commands", {})
         commands[:0] = [(f"{name} {word}", item) for word, item in below.items()]
