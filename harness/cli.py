@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, TextIO
 import typer
 
 from harness import cli_console
+from harness.cli_boards import boards
 from harness.cli_firmware import firmware
 
 EXIT_CODES_HELP: Final = """
@@ -336,6 +337,7 @@ def shell(database_url: DatabaseUrl = None) -> None:
 
 
 app.command(epilog=EXIT_CODES_HELP)(firmware)
+app.add_typer(boards)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -17,6 +17,7 @@ WRITERS: Final = (
     "harness.scenario_reference",
     "harness.fault_table",
     "harness.report.schema",
+    "harness.dut.inventory_schema",
     "simulator.device_diagram",
     "server.state_diagram",
     "server.dialect_table",

@@ -34,11 +34,11 @@ _WANTED: Final = {
 }
 
 
-def mistakes_of(error: ValidationError) -> list[PathMistake]:
-    """One mistake for every place where the tree is not a scenario."""
+def mistakes_of(error: ValidationError, root: type[BaseModel] = Scenario) -> list[PathMistake]:
+    """One mistake for every place where the tree is not a scenario (or whatever `root` describes)."""
     found: dict[tuple[str, str], PathMistake] = {}
     for details in error.errors(include_url=False):
-        mistake = _mistake(details)
+        mistake = _mistake(details, root)
         found.setdefault((mistake.path, mistake.reason), mistake)
     return list(found.values())
 
@@ -68,8 +68,8 @@ def without_spoiled(tree: dict[str, Any], paths: Sequence[str]) -> dict[str, Any
     return copy
 
 
-def _mistake(details: ErrorDetails) -> PathMistake:
-    path, model = _place(details["loc"])
+def _mistake(details: ErrorDetails, root: type[BaseModel]) -> PathMistake:
+    path, model = _place(details["loc"], root)
     kind, value = details["type"], details["input"]
     context: Mapping[str, Any] = details.get("ctx") or {}
     if kind == "value_error" and isinstance(context.get("error"), LanguageError):
@@ -112,10 +112,10 @@ def _no_kind(path: str, value: object) -> PathMistake:
     return PathMistake(path, f"no kind of step is called {words[0]!r}", did_you_mean(words[0], tuple(STEP_MODELS)))
 
 
-def _place(loc: tuple[int | str, ...]) -> tuple[str, type[BaseModel] | None]:
+def _place(loc: tuple[int | str, ...], root: type[BaseModel]) -> tuple[str, type[BaseModel] | None]:
     """The path in the author's words, and the model in which its last key stands."""
     path = ""
-    model: type[BaseModel] | None = Scenario
+    model: type[BaseModel] | None = root
     for position, item in enumerate(loc):
         last = position == len(loc) - 1
         if isinstance(item, str) and item.startswith("<"):
