@@ -138,8 +138,8 @@ class App:
         self.parts.offload.close()
 
 
-async def migrate(dsn: str, revision: str = "head") -> None:
-    """Bring a database to a revision of the cameras history."""
-    from server.migrations.apply import upgrade
+async def migrate(dsn: str) -> None:
+    """Bring a database to the newest revision of every history."""
+    from server.migrations.apply import upgrade_all
 
-    await upgrade(dsn, revision)
+    await upgrade_all(dsn)

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import asyncpg
 
 from server.clock import SystemClock
-from server.migrations.apply import current, offline_sql, upgrade
+from server.migrations.apply import HISTORIES, current, offline_sql, upgrade, upgrade_all
 from server.monitor import time_out
 from server.serving import ServeError, newest_revision, place_of, words_of
 from server.store import Store, open_pool
@@ -39,15 +39,23 @@ VERIFICATION: Final = (
 
 
 def schema_sql(revision: str) -> str:
-    """The SQL that brings an empty database to a revision."""
-    return offline_sql(revision)
+    """The SQL that brings an empty database to a revision of the cameras; `head` is every history's."""
+    if revision != "head":
+        return offline_sql(revision)
+    return "".join(offline_sql(history=history) for history in HISTORIES)
 
 
 def migrated(url: str, revision: str) -> str | None:
-    """Brings the database to the revision and returns where it stands. Raises ServeError."""
+    """Brings the database to a revision of the cameras, `head`: every history; returns where the cameras stand.
+
+    Raises ServeError.
+    """
 
     async def work() -> str | None:
-        await upgrade(url, revision)
+        if revision == "head":
+            await upgrade_all(url)
+        else:
+            await upgrade(url, revision)
         return await current(url)
 
     return reached(url, work())

@@ -13,7 +13,7 @@ from typing import Final
 import asyncpg
 
 from server.database import reached
-from server.migrations.apply import upgrade
+from server.migrations.apply import upgrade_all
 
 DEVICE_NAME: Final = "Test Device 002 - Missing Chunks"
 DEVICE_MAC: Final = "TEST-ESP32-002"
@@ -78,7 +78,7 @@ def load(url: str) -> Demo:
 
 
 async def _load(url: str) -> Demo:
-    await upgrade(url)
+    await upgrade_all(url)
     connection = await asyncpg.connect(url, timeout=10)
     try:
         async with connection.transaction():

@@ -14,7 +14,6 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -214,37 +213,38 @@ async def _pool(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
 
 
 async def _migrated(url: str) -> None:
-    from server.migrations.apply import upgrade
+    from server.migrations.apply import upgrade_all
 
     try:
-        await upgrade(url)
+        await upgrade_all(url)
     except Exception as error:
         raise ServeError(f"--migrate, the database at {place_of(url)}: {words_of(error)}") from error
 
 
 async def _check_revision(pool: asyncpg.Pool) -> None:
     """The schema is the one that this server was written for."""
-    wanted = newest_revision()
-    try:
-        found = await pool.fetchval("SELECT version_num FROM alembic_version")
-    except asyncpg.UndefinedTableError:
-        found = None
-    except asyncpg.PostgresError as error:
-        raise ServeError(f"the database's revision can not be read: {words_of(error)}") from error
-    if found != wanted:
-        raise ServeError(
-            f"the database stands at revision {found or 'none'}, needed is {wanted}: run `wakestorm db migrate`, "
-            "or start with --migrate"
-        )
+    from server.migrations.apply import HISTORIES, head_of, version_table_of
+
+    for history in HISTORIES:
+        wanted = head_of(history)
+        try:
+            found = await pool.fetchval(f"SELECT version_num FROM {version_table_of(history)}")
+        except asyncpg.UndefinedTableError:
+            found = None
+        except asyncpg.PostgresError as error:
+            raise ServeError(f"the database's revision can not be read: {words_of(error)}") from error
+        if found != wanted:
+            raise ServeError(
+                f"the database stands at revision {found or 'none'} of {history}, needed is {wanted}: run "
+                "`wakestorm db migrate`, or start with --migrate"
+            )
 
 
 def newest_revision() -> str:
     """The head of the cameras history."""
-    from alembic.script import ScriptDirectory
+    from server.migrations.apply import head_of
 
-    head = ScriptDirectory(str(Path(__file__).parent / "migrations" / "cameras")).get_current_head()
-    assert head is not None, "the history has a head"
-    return head
+    return head_of("cameras")
 
 
 # -- words --------------------------------------------------------------------------------------------

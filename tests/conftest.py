@@ -87,14 +87,14 @@ def database(cluster: Cluster) -> Iterator[Database]:
 @pytest.fixture(scope="session")
 def migrated_template(cluster: Cluster) -> str:
     """The name of a template with all migrations applied, built once for the run."""
-    from server.migrations.apply import upgrade
+    from server.migrations.apply import upgrade_all
 
     digest = hashlib.sha256()
     for path in sorted(MIGRATIONS.rglob("*")):
         if path.suffix in (".py", ".sql", ".ini"):
             digest.update(path.relative_to(MIGRATIONS).as_posix().encode() + b"\0" + path.read_bytes())
     name = f"wakestorm_template_{digest.hexdigest()[:12]}"
-    run_blocking(cluster.ensure_template(name, upgrade))
+    run_blocking(cluster.ensure_template(name, upgrade_all))
     return name
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from server.migrations.environment import engine_for, hold_lock
 
-_VERSION_TABLES = {"cameras": "alembic_version"}
+_VERSION_TABLES = {"cameras": "alembic_version", "originals": "alembic_version_originals"}
 
 HISTORIES = tuple(_VERSION_TABLES)
 """The histories that exist, in the order in which they are applied."""
@@ -54,6 +55,12 @@ async def upgrade(
     await _run(dsn, history, on_line, lambda config: command.upgrade(config, revision))
 
 
+async def upgrade_all(dsn: str, on_line: Callable[[str], None] | None = None) -> None:
+    """Brings every history to its head, one after another; raises as `upgrade` does."""
+    for history in HISTORIES:
+        await upgrade(dsn, on_line=on_line, history=history)
+
+
 async def downgrade(
     dsn: str, revision: str = "base", on_line: Callable[[str], None] | None = None, *, history: str = "cameras"
 ) -> None:
@@ -74,6 +81,18 @@ async def current(dsn: str, *, history: str = "cameras") -> str | None:
             return await connection.run_sync(read)
     finally:
         await engine.dispose()
+
+
+def head_of(history: str) -> str:
+    """The newest revision of a history."""
+    head = ScriptDirectory.from_config(_config(history)).get_current_head()
+    assert head is not None, "a history has a head"
+    return head
+
+
+def version_table_of(history: str) -> str:
+    """Where a database says at which revision of the history it stands."""
+    return _VERSION_TABLES[history]
 
 
 def offline_sql(revision: str = "head", *, history: str = "cameras") -> str:

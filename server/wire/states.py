@@ -204,6 +204,14 @@ class DeviceType(StrEnum):
     VIRTUAL = "virtual"
 
 
+class ImageStyle(StrEnum):
+    """`images.style`: what an upload was made into."""
+
+    ORIGINAL = "original"
+    THUMBNAIL = "thumbnail"
+    GREYSCALE = "greyscale"
+
+
 CHECKED_COLUMNS: dict[tuple[str, str], type[StrEnum]] = {
     ("device_images", "status"): ImageStatus,
     ("device_images", "captured_at_source"): CaptureTimeSource,
@@ -222,5 +230,6 @@ CHECKED_COLUMNS: dict[tuple[str, str], type[StrEnum]] = {
     ("device_ack_log", "ack_type"): AckType,
     ("devices", "provisioning_status"): ProvisioningStatus,
     ("devices", "device_type"): DeviceType,
+    ("images", "style"): ImageStyle,
 }
 """Which CHECK holds which list: (table, column) to the class."""

@@ -86,7 +86,7 @@ async def test_upgrading_twice_at_once_upgrades_once(empty: Database) -> None:
 
 
 async def test_offline_sql_makes_the_same_schema(empty: Database, migrated: Database) -> None:
-    script = apply.offline_sql()
+    script = "".join(apply.offline_sql(history=history) for history in apply.HISTORIES)
     async with empty.connect() as owner:
         await owner.execute(script)
     assert await describe.read(empty.dsn()) == await describe.read(migrated.dsn())

@@ -49,7 +49,7 @@ async def test_every_text_check_has_its_list(migrated: Database) -> None:
     async with migrated.connect() as owner:
         names = await owner.fetch(
             "SELECT conname FROM pg_constraint WHERE contype = 'c' AND connamespace = 'public'::regnamespace "
-            "AND pg_get_constraintdef(oid) LIKE '%::text%'"
+            "AND pg_get_constraintdef(oid) LIKE '%ANY (ARRAY[%::text%'"
         )
     assert {row["conname"] for row in names} == {f"{table}_{name}_check" for table, name in states.CHECKED_COLUMNS}
 

@@ -1,0 +1,14 @@
+DROP PROCEDURE grant_originals_access();
+DROP TRIGGER device_images_release_originals ON device_images;
+DROP TRIGGER images_release_originals ON images;
+DROP FUNCTION fn_backfill_originals();
+DROP FUNCTION fn_release_originals();
+DROP FUNCTION fn_count_original_references(uuid);
+CALL release_table('original_images');
+DROP TABLE stray_objects;
+DROP INDEX idx_device_images_without_original;
+DROP INDEX idx_device_images_original_image_id;
+ALTER TABLE device_images DROP COLUMN original_image_id;
+DROP INDEX idx_images_original_image_id;
+ALTER TABLE images DROP COLUMN original_image_id;
+DROP TABLE original_images;
