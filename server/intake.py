@@ -26,6 +26,7 @@ from server.ids import IdSource
 from server.log import Log
 from server.metrics import Metrics
 from server.mqtt import Delivery, NotConnected
+from server.objects import StoreFailed
 from server.session import Turn
 from server.store import BatchOutdated, Connection, Store, Wanted, views
 from server.watchlist import Watchlist
@@ -287,11 +288,19 @@ class Intake:
 
     async def complete(self, image_id: UUID) -> list[Outgoing]:
         """Assemble, check and store an image whose every chunk is there, in a transaction of its own."""
+        try:
+            return await self._complete(image_id)
+        except StoreFailed as error:  # it stays whole and incomplete, until a tick of the monitor tries again
+            self._metrics.images.labels("not_stored").inc()
+            self._log("error", f"[Objects] Image not stored: {error}", device=None)
+            return []
+
+    async def _complete(self, image_id: UUID) -> list[Outgoing]:
         finding = await self._completion.examine(image_id)
         if finding is None:
             return []
         now = self._clock.now()
-        async with self._store.transaction(now) as connection:
+        async with self._store.transaction(now, finding.lock) as connection:
             wanted = Wanted(families={finding.mac: None}, image_ids=frozenset((image_id,)))
             turn = Turn(view=(await views(connection, wanted, now))[finding.mac], now=now, ids=self._ids)
             if finding.flaw is None:
@@ -300,10 +309,11 @@ class Intake:
                 ingest.damaged(turn, image_id, finding.flaw)
             if not turn.effects:
                 return []
+            if finding.flaw is None:
+                await self._completion.keep(finding)
             replies = await write(connection, [turn])
             if finding.flaw is None:
-                await connection.execute(WRITE["complete_image"], image_id, finding.sha256, finding.object_key, now)
-                await connection.execute(WRITE["delete_chunks"], image_id)
+                await self._completion.complete(connection, image_id, finding, now=now, original_id=self._ids())
         self._metrics.images.labels("stored" if finding.flaw is None else "damaged").inc()
         self._after_commit(turn, _Outcome())
         return replies

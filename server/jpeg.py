@@ -19,7 +19,7 @@ def flaw_of_markers(data: bytes) -> str | None:
         return "no JPEG start marker"
     if not data.endswith(END_OF_IMAGE):
         return "no JPEG end marker"
-    size = _frame_size(data)
+    size = frame_size(data)
     if size is None:
         return "no JPEG frame header"
     width, height = size
@@ -28,7 +28,8 @@ def flaw_of_markers(data: bytes) -> str | None:
     return None
 
 
-def _frame_size(data: bytes) -> tuple[int, int] | None:
+def frame_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height by the frame header, None where there is none."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]

@@ -5,19 +5,43 @@ obstore's blocking calls only, behind the offload: its async ones complete on th
 
 from __future__ import annotations
 
-import hashlib
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any, Final, TypeVar
 
 import obstore
-from obstore.exceptions import AlreadyExistsError
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import LocalStore, MemoryStore, from_url
 
+from server.hashing import compute_sha256_from_bytes
 from server.offload import Offload
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT: Final = timedelta(seconds=3)
+REQUEST_TIMEOUT: Final = timedelta(seconds=20)
+RETRY: Final[Any] = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
+"""A store that is away is said to be away, while somebody still waits for the answer."""
+
+
+class StoreFailed(Exception):
+    """The object store is full, away, or refuses; the message says what was tried and what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object of a listing."""
+
+    key: str
+    modified_at: datetime
 
 
 def sha256_of(data: bytes) -> str:
     """Lower-case hex SHA-256."""
-    return hashlib.sha256(data).hexdigest()
+    return compute_sha256_from_bytes(data)
 
 
 def object_key(sha256: str) -> str:
@@ -26,12 +50,17 @@ def object_key(sha256: str) -> str:
 
 
 class ObjectStore:
-    """Put once, read many. `url` is a folder's path or any URL that obstore knows (s3://bucket/prefix)."""
+    """Put once, read many. `url` is a folder's path or any URL that obstore knows (s3://bucket/prefix).
+
+    Every method raises StoreFailed where the store can't do its part.
+    """
 
     def __init__(self, url: str, offload: Offload) -> None:
         self._offload = offload
+        self._store: Any
         if "://" in url:
-            self._store = from_url(url)
+            options = {"connect_timeout": CONNECT_TIMEOUT, "timeout": REQUEST_TIMEOUT}
+            self._store = from_url(url, client_options=options, retry_config=RETRY)  # type: ignore[call-overload]
         elif url == ":memory:":
             self._store = MemoryStore()
         else:
@@ -43,6 +72,11 @@ class ObjectStore:
         """Store the bytes under their hash; returns (sha256, key). The same bytes again change nothing."""
         sha256 = sha256_of(data)
         key = object_key(sha256)
+        await self.put_at(key, data)
+        return sha256, key
+
+    async def put_at(self, key: str, data: bytes) -> None:
+        """Store bytes under a key; where something lies there already, it stays."""
 
         def create() -> None:
             try:
@@ -50,9 +84,45 @@ class ObjectStore:
             except AlreadyExistsError:
                 return
 
-        await self._offload.call(create)
-        return sha256, key
+        await self._call(f"put {key}", create)
 
     async def get(self, key: str) -> bytes:
         """The bytes of that key; raises FileNotFoundError."""
-        return await self._offload.call(lambda: bytes(obstore.get(self._store, key).bytes()))
+
+        def read() -> bytes:
+            try:
+                return bytes(obstore.get(self._store, key).bytes())
+            except NotFoundError as error:
+                raise FileNotFoundError(key) from error
+
+        return await self._call(f"get {key}", read)
+
+    async def delete(self, key: str) -> None:
+        """Remove an object; nothing where there is none."""
+
+        def remove() -> None:
+            try:
+                obstore.delete(self._store, key)
+            except (NotFoundError, FileNotFoundError):
+                return
+
+        await self._call(f"delete {key}", remove)
+
+    async def pages(self, prefix: str) -> list[list[StoredObject]]:
+        """Every object below a prefix, in the order of keys, in pages."""
+
+        def listed() -> list[StoredObject]:
+            stream: Iterator[Any] = iter(obstore.list(self._store, prefix=prefix))
+            found = itertools.chain.from_iterable(stream)
+            return sorted((StoredObject(meta["path"], meta["last_modified"]) for meta in found), key=lambda o: o.key)
+
+        found = await self._call(f"list {prefix}", listed)
+        return [found[start : start + 1_000] for start in range(0, len(found), 1_000)]
+
+    async def _call(self, what: str, work: Callable[[], T]) -> T:
+        try:
+            return await self._offload.call(work)
+        except FileNotFoundError:
+            raise
+        except (BaseError, OSError) as error:
+            raise StoreFailed(f"{what}: {type(error).__name__}: {' '.join(str(error).split())[:300]}") from error

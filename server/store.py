@@ -16,6 +16,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from server.hashing import validate_hash
 from server.queries import load
 from server.reading import command_view, device_view, image_view, unknown_device
 from server.view import DeviceView
@@ -36,6 +37,21 @@ class Pool(Protocol):
     def acquire(self) -> AbstractAsyncContextManager[Any]:
         """A connection for the length of an `async with`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class HashLock:
+    """Bytes of one hash may be stored under a shared lock, and may go under an exclusive one."""
+
+    content_hash: str
+    is_exclusive: bool = False
+
+    @property
+    def statement(self) -> str:
+        """The lock as SQL; a hash holds no quote."""
+        kind = "" if self.is_exclusive else "_shared"
+        name = f"wakestorm.object:{validate_hash(self.content_hash)}"
+        return f"; SELECT pg_advisory_xact_lock{kind}(hashtextextended('{name}', 0))"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +103,16 @@ class Store:
         self._pool = pool
 
     @asynccontextmanager
-    async def transaction(self, now: datetime) -> AsyncIterator[Connection]:
-        """One transaction whose `fn_now()` is `now`; commits at the end, rolls back on an error."""
+    async def transaction(self, now: datetime, lock: HashLock | None = None) -> AsyncIterator[Connection]:
+        """One transaction whose `fn_now()` is `now`; commits at the end, rolls back on an error.
+
+        A lock of a hash is taken before all else, and goes with the transaction.
+        """
+        # one round trip; an ISO time holds no quote
+        begin = f"BEGIN; SET LOCAL wakestorm.now = '{now.isoformat()}'{'' if lock is None else lock.statement}"
         async with self._pool.acquire() as connection:
-            # one round trip; an ISO time holds no quote
-            await connection.execute(f"BEGIN; SET LOCAL wakestorm.now = '{now.isoformat()}'")
             try:
+                await connection.execute(begin)
                 yield connection
             except BaseException:
                 await _roll_back(connection)

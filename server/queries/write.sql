@@ -88,9 +88,18 @@ UPDATE device_images SET
 WHERE image_id = $1 AND status <> 'complete';
 
 -- name: complete_image
--- One server wins: the row is returned to it alone.
-UPDATE device_images SET sha256 = $2, object_key = $3, image_url = $3, completed_at = $4
-WHERE image_id = $1 AND status = 'complete' AND sha256 IS NULL
+-- One server wins: the row is returned to it alone. With $9 the image is a reference to the original of its bytes.
+WITH won AS MATERIALIZED (
+    SELECT image_id FROM device_images WHERE image_id = $1 AND status = 'complete' AND sha256 IS NULL FOR UPDATE
+), original AS (
+    INSERT INTO original_images (id, content_hash, s3_key, file_size, mime_type, width, height)
+    SELECT $5, $2, $3, $6, 'image/jpeg', $7, $8 FROM won WHERE $9
+    ON CONFLICT (content_hash) DO UPDATE SET reference_count = original_images.reference_count + 1
+    RETURNING id
+)
+UPDATE device_images SET
+    sha256 = $2, object_key = $3, image_url = $3, completed_at = $4, original_image_id = (SELECT id FROM original)
+WHERE image_id IN (SELECT image_id FROM won)
 RETURNING image_id;
 
 -- name: delete_chunks
