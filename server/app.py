@@ -27,7 +27,10 @@ from server.mqtt import Delivery, MqttClient
 from server.objects import ObjectStore
 from server.offload import InlineOffload as new_inline_offload
 from server.offload import Offload
+from server.originals import Originals
+from server.projects import Projects
 from server.store import Pool, Store, open_pool
+from server.upkeep import Upkeep
 from server.wire.topics import uplink_filters
 from server.writing import Outgoing
 
@@ -36,13 +39,14 @@ __all__ = ["App", "Parts", "Settings", "migrate", "new_inline_offload", "new_see
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What an app takes from outside."""
+    """What an app takes from outside; without `objects` the store that the settings name."""
 
     clock: Clock
     ids: IdSource
     pool: Pool
     offload: Offload
     log: Log
+    objects: ObjectStore | None = None
 
 
 class App:
@@ -53,10 +57,14 @@ class App:
         self.parts = parts
         self.metrics = Metrics()
         self.store = Store(parts.pool)
-        objects = ObjectStore(settings.objects_url, parts.offload)
+        self.objects = parts.objects or ObjectStore(settings.objects_url, parts.offload)
+        self.originals = Originals(
+            store=self.store, objects=self.objects, clock=parts.clock, ids=parts.ids, log=parts.log
+        )
+        self.projects = Projects(self.originals, parts.offload, parts.ids, dedup=settings.dedup)
         self.intake = Intake(
             store=self.store,
-            completion=Completion(self.store, objects, parts.offload),
+            completion=Completion(self.store, self.objects, parts.offload, dedup=settings.dedup),
             clock=parts.clock,
             ids=parts.ids,
             send=self._send,
@@ -78,6 +86,7 @@ class App:
             clock=parts.clock,
             log=parts.log,
             every=timedelta(seconds=settings.monitor_every_s),
+            upkeep=Upkeep(self.originals, parts.log),
         )
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()

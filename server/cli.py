@@ -63,6 +63,9 @@ def serve(
         str,
         typer.Option(envvar="WAKESTORM_MONITOR_TOKEN", help="Bearer token that lets the monitor be called over HTTP."),
     ] = "",
+    dedup: Annotated[
+        bool, typer.Option(envvar="WAKESTORM_DEDUP", help="Store equal bytes once, as one counted original.")
+    ] = True,
     log: Annotated[
         LogFormat, typer.Option(envvar="WAKESTORM_LOG", help="Log lines on standard error.")
     ] = LogFormat.json,
@@ -105,6 +108,7 @@ def serve(
         monitor_every_s=max(1, round(_seconds(monitor_every, "--monitor-every"))),
         monitor_token=monitor_token or None,
         ca_file=ca_file or None,
+        dedup=dedup,
     )
     options = ServeOptions(
         settings=settings,

@@ -32,6 +32,7 @@ class Settings:
     monitor_token: str | None = None
     ca_file: str | None = None
     keep_alive_s: int = 30
+    dedup: bool = True
 
 
 def mqtt_settings(settings: Settings, *, tls: ssl.SSLContext | None = None) -> MqttSettings:

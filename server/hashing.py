@@ -53,6 +53,6 @@ def _blocks(stream: Readable | Iterable[bytes]) -> Iterable[bytes]:
     if isinstance(stream, Iterable) and not hasattr(stream, "read"):
         yield from stream
         return
-    read = stream.read  # type: ignore[union-attr]
+    read = stream.read
     while block := read(_BLOCK_BYTES):
         yield block

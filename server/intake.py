@@ -28,7 +28,7 @@ from server.metrics import Metrics
 from server.mqtt import Delivery, NotConnected
 from server.objects import StoreFailed
 from server.session import Turn
-from server.store import BatchOutdated, Connection, Store, Wanted, views
+from server.store import DATABASE_ERRORS, BatchOutdated, Connection, Store, Wanted, views
 from server.watchlist import Watchlist
 from server.wire import limits
 from server.wire.codec import decode
@@ -47,13 +47,6 @@ RETRIES_MAX: Final = 5
 DATABASE_PAUSE_S: Final = 1.0
 """After the database failed: time for it to come back before the broker delivers again."""
 
-DATABASE_ERRORS: Final = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a connection that died between two statements
-    OSError,
-    TimeoutError,
-)
 _AGAIN: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, BatchOutdated)
 _REFUSED_DATA: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_ORIGINALS: Final = (
+    ("total_count", "count", "Originals"),
+    ("total_size", "bytes", "Bytes of all originals"),
+    ("orphaned_count", "orphaned_count", "Originals without references, waiting for the clean-up"),
+    ("orphaned_size", "orphaned_bytes", "Bytes that the clean-up will free"),
+    ("avg_references", "references_average", "References of an original, on average"),
+    ("total_references", "references", "References to all originals"),
+    ("dedup_rate", "dedup_ratio", "Share of references that needed no bytes of their own"),
+    ("saved_size", "saved_bytes", "Bytes that were not stored again"),
+)
 
 
 class Metrics:
@@ -29,6 +42,17 @@ class Metrics:
         )
         self.connected = Gauge("wakestorm_mqtt_connected", "1 while the broker is connected", registry=self.registry)
         self.queued = Gauge("wakestorm_queued_messages", "Messages waiting for a batch", registry=self.registry)
+
+        self.uploads = Counter("wakestorm_uploads_total", "Uploads by outcome", ["outcome"], registry=self.registry)
+        self._originals = {
+            name: Gauge(f"wakestorm_originals_{suffix}", words, registry=self.registry)
+            for name, suffix, words in _ORIGINALS
+        }
+
+    def show_originals(self, stats: object) -> None:
+        """What is known of the originals, by the names of its fields."""
+        for name, gauge in self._originals.items():
+            gauge.set(getattr(stats, name))
 
     def text(self) -> bytes:
         """The exposition format of Prometheus."""

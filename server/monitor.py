@@ -14,10 +14,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from server.clock import Clock
-from server.intake import DATABASE_ERRORS, Intake
+from server.intake import Intake
 from server.log import Log
 from server.queries import load
-from server.store import Store
+from server.store import DATABASE_ERRORS, Store
+from server.upkeep import Upkeep
 
 MONITOR = load("monitor.sql")
 
@@ -71,12 +72,15 @@ async def time_out(store: Store, clock: Clock) -> Tick:
 class Monitor:
     """Calls `tick` every `every`, for ever; a database that is away is tried again at the next."""
 
-    def __init__(self, *, store: Store, intake: Intake, clock: Clock, log: Log, every: timedelta) -> None:
+    def __init__(
+        self, *, store: Store, intake: Intake, clock: Clock, log: Log, every: timedelta, upkeep: Upkeep | None = None
+    ) -> None:
         self._store = store
         self._intake = intake
         self._clock = clock
         self._log = log
         self._every = every
+        self._upkeep = upkeep
         self.is_busy = False
 
     async def run(self) -> None:
@@ -99,7 +103,11 @@ class Monitor:
 
     async def tick(self) -> Tick:
         """One round: time out and retry, one transaction an image; expire commands; sweep, leader or not."""
-        if not await self._store.is_anything_due(self._clock.now()):
+        now = self._clock.now()
+        is_due = await self._store.is_anything_due(now)
+        if self._upkeep is not None and (is_due or self._upkeep.is_sweep_due(now)):
+            await self._upkeep.tick(now)
+        if not is_due:
             return Tick(())
         tick = await time_out(self._store, self._clock)
         for row in tick.timed_out:

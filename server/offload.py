@@ -16,11 +16,12 @@ import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, TypeVarTuple
 
 from server.jpeg import flaw_of_decoding
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 DECODER_MEMORY_BYTES_MAX = 1 << 30
 """Address space of the decoder process: an 8-megapixel picture takes about 30 MB, the interpreter the rest."""
@@ -32,11 +33,19 @@ DECODE_TIMEOUT_S = 10
 """A picture within the limits decodes in milliseconds; more is an attack."""
 
 
+class WorkFailed(Exception):
+    """Isolated work died, hung or took too much memory."""
+
+
 class Offload(Protocol):
     """Runs what would block the loop."""
 
     async def call(self, function: Callable[[], T]) -> T:
         """The result of a blocking call."""
+        ...
+
+    async def isolated(self, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        """The result of work on bytes that nobody vouches for; raises WorkFailed where it takes too much."""
         ...
 
     async def decode_flaw(self, data: bytes) -> str | None:
@@ -54,6 +63,10 @@ class InlineOffload:
     async def call(self, function: Callable[[], T]) -> T:
         """The result of a blocking call."""
         return function()
+
+    async def isolated(self, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        """The result of the work."""
+        return function(*arguments)
 
     async def decode_flaw(self, data: bytes) -> str | None:
         """Why a JPEG does not decode, or None."""
@@ -92,15 +105,22 @@ class PoolOffload:
         """The result of a blocking call."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, function)
 
-    async def decode_flaw(self, data: bytes) -> str | None:
-        """Why a JPEG does not decode, or None; a decoder that dies or hangs counts against the picture."""
+    async def isolated(self, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        """The result of work in the limited process; raises WorkFailed where that dies or hangs over it."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(DECODE_TIMEOUT_S):
-                return await loop.run_in_executor(self._decoder, flaw_of_decoding, data)
+                return await loop.run_in_executor(self._decoder, function, *arguments)
         except (BrokenProcessPool, TimeoutError, MemoryError) as error:
             self._replace_decoder()
-            return f"does not decode: {type(error).__name__} in the decoder"
+            raise WorkFailed(f"{type(error).__name__} in the decoder") from error
+
+    async def decode_flaw(self, data: bytes) -> str | None:
+        """Why a JPEG does not decode, or None; a decoder that dies or hangs counts against the picture."""
+        try:
+            return await self.isolated(flaw_of_decoding, data)
+        except WorkFailed as error:
+            return f"does not decode: {error}"
 
     def _replace_decoder(self) -> None:
         for process in list((self._decoder._processes or {}).values()):

@@ -24,7 +24,7 @@ from server.ids import IdSource
 from server.log import Log
 from server.objects import ObjectStore, StoreFailed, object_key
 from server.queries import load
-from server.store import Connection, HashLock, Store
+from server.store import DATABASE_ERRORS, Connection, HashLock, Store
 
 ORIGINALS = load("originals.sql")
 
@@ -35,14 +35,6 @@ CLEAN_UP_LIMIT: Final = 100
 
 FAILED_LINE: Final = "failed to decrement original reference"
 DELETED_LINE: Final = "deleted unreferenced original image"
-
-DATABASE_ERRORS: Final = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    OSError,
-    TimeoutError,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +138,7 @@ class Originals:
         """`GetOriginalImageStats`."""
         async with self.store.transaction(self.clock.now()) as connection:
             row = await connection.fetchrow(ORIGINALS["get_original_image_stats"])
+        assert row is not None, "an aggregate gives a row"
         return OriginalStats(**dict(row))
 
     async def _one(self, name: str, *arguments: Any) -> Original | None:

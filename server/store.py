@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -25,6 +25,14 @@ from server.wire.topics import Family
 READ = load("read.sql")
 
 Connection = asyncpg.Connection
+
+DATABASE_ERRORS: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that died between two statements
+    OSError,
+    TimeoutError,
+)
 
 
 class BatchOutdated(Exception):

@@ -93,7 +93,8 @@ SELECT
     EXISTS (SELECT FROM device_images WHERE status IN ('pending', 'receiving'))
     OR EXISTS (SELECT FROM device_wake_sessions WHERE status = 'in_progress')
     OR EXISTS (SELECT FROM device_commands WHERE status = 'pending' AND expires_at <= $1)
-    OR EXISTS (SELECT FROM device_image_chunks_staged WHERE received_at < $1 - interval '1 day');
+    OR EXISTS (SELECT FROM device_image_chunks_staged WHERE received_at < $1 - interval '1 day')
+    OR EXISTS (SELECT FROM original_images WHERE reference_count = 0 AND updated_at <= $1 - interval '1 day');
 
 -- name: whole_images
 -- Images whose every chunk is there and that nobody has completed: a sweep completes them (design 9.2).

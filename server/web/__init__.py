@@ -6,6 +6,7 @@ MQTT, and returns the replies in its body; they are audited, and no MQTT client 
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
 from typing import TYPE_CHECKING
@@ -14,7 +15,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from server.clock import SteppedClock
-from server.intake import DATABASE_ERRORS
+from server.store import DATABASE_ERRORS
+from server.web.problems import add_problems
+from server.web.projects import image_routes, original_routes, project_routes
 from server.web.test_clock import add_test_clock
 from server.wire import limits
 from server.wire.errors import RemoteProtocolError
@@ -26,7 +29,16 @@ if TYPE_CHECKING:
 
 def http_app(app: App) -> FastAPI:
     """The ASGI application of one server."""
-    api = FastAPI(title="wakestorm reference server", docs_url=None, redoc_url=None)
+    api = FastAPI(
+        title="wakestorm reference server",
+        description="Device messages over HTTP; projects, images and their originals.",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+    )
+    add_problems(api)
+    for routes in (project_routes, image_routes, original_routes):
+        api.include_router(routes(app))
 
     @api.get("/health")
     async def health() -> JSONResponse:
@@ -40,6 +52,8 @@ def http_app(app: App) -> FastAPI:
 
     @api.get("/metrics")
     async def metrics() -> Response:
+        with contextlib.suppress(*DATABASE_ERRORS):  # a database that is away is one more thing to be seen here
+            app.metrics.show_originals(await app.originals.stats())
         return Response(app.metrics.text(), media_type="text/plain; version=0.0.4")
 
     @api.post("/functions/v1/mqtt_device_handler")

@@ -1,0 +1,36 @@
+"""What the monitor does for originals: the clean-up job at each tick, counts and stored objects once a day."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from server.log import Log
+from server.objects import StoreFailed
+from server.originals import Originals
+
+SWEEP_EVERY: Final = timedelta(hours=24)
+
+
+class Upkeep:
+    """Safe on several servers at once: whatever goes, goes under the lock of its hash."""
+
+    def __init__(self, originals: Originals, log: Log) -> None:
+        self._originals = originals
+        self._log = log
+        self._next_sweep: datetime | None = None
+
+    def is_sweep_due(self, now: datetime) -> bool:
+        """Whether a day is over since the last sweep, or there was none."""
+        return self._next_sweep is None or now >= self._next_sweep
+
+    async def tick(self, now: datetime) -> None:
+        """Orphaned originals go after their grace; once a day counts are compared and stray objects swept."""
+        try:
+            await self._originals.clean_up_orphaned_originals()
+            if self.is_sweep_due(now):
+                self._next_sweep = now + SWEEP_EVERY
+                await self._originals.mend_counts()
+                await self._originals.sweep()
+        except StoreFailed as error:
+            self._log("error", f"[Originals] cleanup failed: {error}", device=None)

@@ -1,0 +1,82 @@
+"""Refusals as problem details (RFC 9457): one shape for every error of the HTTP API."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from server.hashing import HashFormatError
+from server.objects import StoreFailed
+from server.projects import UploadRefused
+from server.store import DATABASE_ERRORS
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+    },
+}
+
+
+class Problem(Exception):
+    """A refusal with its status; the detail says what was wrong and what is right."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+def problem_response(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The answer of a refusal."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For a route's `responses`: which refusals it may give."""
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": SCHEMA}}}
+        for status in statuses
+    }
+
+
+def add_problems(api: FastAPI) -> None:
+    """Every error that a route may meet becomes a problem; a bug stays a bug."""
+
+    @api.exception_handler(Problem)
+    async def refused(_: Request, error: Problem) -> JSONResponse:
+        return problem_response(error.status, error.detail)
+
+    @api.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return problem_response(422, f"{place}: {first['msg']}"[:500])
+
+    @api.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
+        return problem_response(error.status_code, str(error.detail), dict(error.headers or {}))
+
+    async def unprocessable(_: Request, error: Exception) -> JSONResponse:
+        return problem_response(422, str(error))
+
+    async def unavailable(_: Request, error: Exception) -> JSONResponse:
+        part = "object store" if isinstance(error, StoreFailed) else "database"
+        return problem_response(503, f"the {part} failed: {type(error).__name__}; nothing was changed, try again")
+
+    for kind in (UploadRefused, HashFormatError):
+        api.add_exception_handler(kind, unprocessable)
+    for failure in (StoreFailed, *DATABASE_ERRORS):
+        api.add_exception_handler(failure, unavailable)
