@@ -23,13 +23,16 @@ RECEIVED_EVENTS: Final = (
     "send_all_pending",
     "retry",
 )
+LASTING_PLACES: Final = ("link", "device")
+"""Places of faults that begin with a wake, not with a message."""
+
 ADDRESS_PATTERN: Final = (
-    r"^((hello|metadata|telemetry|chunk(\[([0-9]{1,5}|\*|last)\])?)\.sent|("
+    r"^(link|device|(hello|metadata|telemetry|chunk(\[([0-9]{1,5}|\*|last)\])?)\.sent|("
     + "|".join(RECEIVED_EVENTS)
     + r")\.received)$"
 )
 
-Direction = Literal["sent", "received"]
+Direction = Literal["sent", "received", "lasting"]
 Which = int | Literal["any", "last"]
 
 DEVICE_PLACE: Final = re.compile(r"\$\{([a-z][a-z0-9_-]{0,31}(?:\[[0-9]{1,5}\])?)\.(mac|id)\}")
@@ -67,6 +70,8 @@ class FaultAddress:
     which: Which = "any"
 
     def __str__(self) -> str:
+        if self.direction == "lasting":
+            return self.event
         index = "" if self.event != "chunk" else "[*]" if self.which == "any" else f"[{self.which}]"
         return f"{self.event}{index}.{self.direction}"
 
@@ -80,7 +85,9 @@ def parse_who(value: object) -> Who:
 
 
 def parse_address(value: object) -> FaultAddress:
-    """`chunk[5].sent`, `ack_ok.received`. Raises LanguageError."""
+    """`chunk[5].sent`, `ack_ok.received`, `link`. Raises LanguageError."""
+    if value in LASTING_PLACES:
+        return FaultAddress(str(value), "lasting")
     match = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise LanguageError(

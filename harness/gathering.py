@@ -56,6 +56,11 @@ async def image_rows(bench: Bench, observer: Observer) -> list[dict[str, Any]]:
 def ledger_of(bench: Bench, rows: Sequence[dict[str, Any]]) -> tuple[LedgerEntry, ...]:
     """What became of every photo of this run; rows that a scenario put there itself are no surprise."""
     held = {dut.planned.name: dut.held_sha256 for dut in bench.duts}
+    gone = {
+        (record.who, sha256)
+        for record in bench.history.of_kind("fault")
+        for sha256 in record.fields.get("lost_sha256", ())
+    }
     captures = [
         CaptureFact(
             device=record.who,
@@ -64,6 +69,7 @@ def ledger_of(bench: Bench, rows: Sequence[dict[str, Any]]) -> tuple[LedgerEntry
             sha256=record.fields["sha256"],
             size_bytes=record.fields["size_bytes"],
             held=record.fields["sha256"] in held.get(record.who, ()),
+            lost_by_device=(record.who, record.fields["sha256"]) in gone,
             damaged_at_source=record.fields["damaged_at_source"],
         )
         for record in bench.history.captures()

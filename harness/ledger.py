@@ -18,7 +18,7 @@ from harness.jsonable import plain
 
 
 class Outcome(Enum):
-    """What became of one capture. A good end has STORED or REFUSED only."""
+    """What became of one capture. A good end has STORED, REFUSED and LOST_BY_DEVICE only."""
 
     STORED = "stored"
     """One complete row with the captured bytes."""
@@ -30,6 +30,8 @@ class Outcome(Enum):
     """Not stored yet, and the device still holds it."""
     LOST = "lost"
     """Not stored, and the device no longer holds it."""
+    LOST_BY_DEVICE = "lost_by_device"
+    """Not stored, and its only copy went with the device's card: nobody could have saved it."""
     REFUSED = "refused"
     """Damaged at its source and, rightly, not stored as complete."""
     UNEXPECTED = "unexpected"
@@ -38,7 +40,10 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureFact:
-    """A photo as the camera took it. `held`: still in the device's queue when the run ended."""
+    """A photo as the camera took it.
+
+    `held`: still in the device's queue when the run ended; `lost_by_device`: it was pending on a card that is gone.
+    """
 
     device: str
     image_name: str
@@ -46,6 +51,7 @@ class CaptureFact:
     sha256: str
     size_bytes: int
     held: bool = False
+    lost_by_device: bool = False
     damaged_at_source: bool = False
 
 
@@ -93,6 +99,7 @@ class LedgerTotals:
     damaged: int = 0
     recovered: int = 0
     pending: int = 0
+    lost_by_device: int = 0
     refused: int = 0
     unexpected: int = 0
 
@@ -174,6 +181,8 @@ def _outcome(capture: CaptureFact, complete: Sequence[StoredFact]) -> Outcome:
     if not complete:
         if capture.damaged_at_source:
             return Outcome.REFUSED
+        if capture.lost_by_device:
+            return Outcome.LOST_BY_DEVICE
         return Outcome.PENDING if capture.held else Outcome.LOST
     if any(row.sha256 != capture.sha256 for row in complete) or capture.damaged_at_source:
         return Outcome.DAMAGED

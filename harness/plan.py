@@ -34,7 +34,7 @@ from harness.plan_steps import (
     Wake,
 )
 from harness.scenario import Case, LoadedScenario, Scenario
-from harness.scenario_faults import Fault
+from harness.scenario_faults import LINK_ACTIONS, Fault
 from harness.scenario_steps import (
     AdvanceStep,
     BrokerStep,
@@ -89,6 +89,12 @@ class Plan:
     checks: tuple[str, ...]
     waivers: tuple[PlannedWaiver, ...]
     drain_wakes: int
+
+    @property
+    def devices_with_line_faults(self) -> frozenset[int]:
+        """Numbers of the devices whose connections something happens to, byte by byte."""
+        faults = [fault for step in self.steps if isinstance(step, Wake | Advance) for fault in step.faults]
+        return frozenset(number for fault in faults if fault.action in LINK_ACTIONS for number in fault.devices)
 
     @property
     def id(self) -> str:
@@ -210,6 +216,8 @@ class _Compiler:
             parameters=settings,
             times=None if fault.times == "all" else fault.times,
             wake=fault.wake,
+            from_ms=fault.from_ms,
+            for_ms=fault.for_ms,
         )
 
     def _given(self, step: GivenStep, place: Place) -> StepPlan:

@@ -102,7 +102,7 @@ def _of_devices(expect: Expectation, fleet: Fleet) -> Subject:
         return SleepingSubject(devices=fleet.numbers(expect.sleeping))
     ledger = expect.ledger
     assert ledger is not None, "the model allows no expectation without a subject"
-    names = ("captured", "stored", "lost", "doubled", "damaged", "recovered")
+    names = ("captured", "stored", "lost", "lost_by_device", "doubled", "damaged", "recovered")
     columns = {name: _range(count) for name in names if (count := getattr(ledger, name)) is not None}
     return LedgerSubject(devices=fleet.numbers_or_all(ledger.who), columns=columns)
 

@@ -55,7 +55,9 @@ class PlannedFault:
     """A fault for some devices. `times` is None for all messages that match; `wake` None for every wake.
 
     `parameters` by action: power_loss {for_ms | None}; duplicate {times, within_ms}; reorder {by} or {order};
-    corrupt {flip, where}; delay {for_ms}; cut and lose {}.
+    corrupt {flip, where}; delay {for_ms}; cut and lose {}; those of the line and of the device as in their classes.
+    With direction `lasting`, event `link` or `device`: it begins `from_ms` after a wake, and `times` counts wakes.
+    `for_ms` is how long a fault lasts that does, None as long as such a fault lasts.
     """
 
     place: Place
@@ -67,6 +69,8 @@ class PlannedFault:
     parameters: Mapping[str, Any]
     times: int | None
     wake: int | None
+    from_ms: int = 0
+    for_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,6 +89,9 @@ class LedgerExpectation(StrictModel):
     captured: Count | None = Field(None, description="Photos taken.")
     stored: Count | None = Field(None, description="Photos stored whole, equal byte for byte.")
     lost: Count | None = Field(None, description="Photos that are neither stored nor still on the device.")
+    lost_by_device: Count | None = Field(
+        None, description="Photos not stored, whose only copy went with the device's SD card."
+    )
     doubled: Count | None = Field(None, description="Photos stored more than once.")
     damaged: Count | None = Field(None, description="Photos stored with other bytes than were captured.")
     recovered: Count | None = Field(None, description="Photos stored whole although a fault struck their transfer.")

@@ -7,21 +7,44 @@ from typing import Annotated, Final, Literal, get_args
 from pydantic import Field, model_validator
 
 from harness.errors import did_you_mean
+from harness.scenario_device_faults import DeviceActionName, DeviceActions
+from harness.scenario_link_faults import LinkActionName, LinkActions
 from harness.scenario_types import AddressField, Duration, Shorthand, StrictModel, WhoField
 from harness.units import LanguageError, format_duration
 
-ActionName = Literal["power_loss", "cut", "lose", "duplicate", "reorder", "corrupt", "delay"]
-ACTION_NAMES: Final[tuple[ActionName, ...]] = get_args(ActionName)
-PLAIN_ACTIONS: Final = ("power_loss", "cut", "lose", "duplicate", "reorder", "corrupt")
+MessageActionName = Literal["power_loss", "cut", "lose", "duplicate", "reorder", "corrupt", "delay"]
+MESSAGE_ACTIONS: Final[tuple[MessageActionName, ...]] = get_args(MessageActionName)
+LINK_ACTIONS: Final[tuple[LinkActionName, ...]] = get_args(LinkActionName)
+DEVICE_ACTIONS: Final[tuple[DeviceActionName, ...]] = get_args(DeviceActionName)
+ActionName = MessageActionName | LinkActionName | DeviceActionName
+ACTION_NAMES: Final[tuple[ActionName, ...]] = (*MESSAGE_ACTIONS, *LINK_ACTIONS, *DEVICE_ACTIONS)
+HEALED_DEVICE_ACTIONS: Final = ("card_full", "battery_death", "clock_skew")
+"""Faults of a device that last until they are healed; the others are over at once or by themselves."""
+
+NEEDED: Final = {
+    "delay": "{delay: 5s}",
+    "latency": "{latency: 200ms}",
+    "bandwidth": "{bandwidth: 2kB}",
+    "cut_after": "{cut_after: 1500B}",
+    "truncate": "{truncate: 1500B}",
+    "slow_close": "{slow_close: 1m}",
+    "one_way_loss": "{one_way_loss: up}",
+    "wake_early": "{wake_early: 30m}",
+    "wake_late": "{wake_late: 2h}",
+    "clock_skew": "{clock_skew: {by: 2h}}",
+}
+"""Actions that can't be one word, and how they are written."""
+
+PLAIN_ACTIONS: Final = tuple(name for name in ACTION_NAMES if name not in NEEDED)
 """Actions that may be written as one word, with their defaults."""
 
 
 def _plain_action(word: object) -> object:
     if isinstance(word, str) and word in PLAIN_ACTIONS:
         return {word: {}}
-    if word == "delay":
-        raise LanguageError("delay needs to know how long", "write {delay: 5s}")
-    raise LanguageError(f"no fault is called {word!r}", did_you_mean(str(word), PLAIN_ACTIONS))
+    if isinstance(word, str) and word in NEEDED:
+        raise LanguageError(f"{word} needs to know how much", f"write {NEEDED[word]}")
+    raise LanguageError(f"no fault is called {word!r}", did_you_mean(str(word), ACTION_NAMES))
 
 
 class PowerLoss(StrictModel):
@@ -80,7 +103,7 @@ class Delay(StrictModel):
     for_ms: Duration = Field(alias="for", description="How much later.")
 
 
-class FaultAction(StrictModel):
+class FaultAction(LinkActions, DeviceActions):
     """What happens: exactly one of these."""
 
     power_loss: PowerLoss | None = Field(None, description="The device loses power right after the message.")
@@ -116,14 +139,25 @@ class Fault(StrictModel):
     at: AddressField = Field(
         description="The step of the protocol: hello, metadata, chunk[N] (the first is 0), chunk[last], chunk[*], "
         "telemetry `.sent`; snap, resume, missing_chunks, ack_ok, sleep, send_image, send_all_pending, "
-        "retry `.received`."
+        "retry `.received`. Or `link` or `device`: from the beginning of a wake."
     )
     do: Annotated[
         FaultAction,
         Shorthand("do", schema={"type": "string", "enum": list(PLAIN_ACTIONS)}, make=_plain_action),
     ] = Field(description="What happens: one word, or a mapping with its settings.")
+    from_ms: Duration = Field(
+        0, alias="from", description="For `link` and `device`: it begins so long after the wake began."
+    )
+    for_ms: Duration | None = Field(
+        None,
+        alias="for",
+        description="For faults that last: it is over after this long. Otherwise a fault of the line is over at the "
+        "device's next wake, one of the device at the next step with faults.",
+    )
     times: int | Literal["all"] = Field(
-        1, description="How many of the messages that match are struck, for each device; `all` of them."
+        1,
+        description="How many of the messages that match are struck, for each device, or for `link` and `device` how "
+        "many wakes; `all` of them.",
     )
     wake: int | None = Field(
         None, ge=1, description="Only in this wake of the step, counted from 1; in any wake if not given."
@@ -134,6 +168,7 @@ class Fault(StrictModel):
         if isinstance(self.times, int) and self.times < 1:
             raise LanguageError("times is below 1", "a number from 1, or all")
         name = self.do.name
+        self._check_place(name)
         if name == "reorder":
             self._check_reorder()
         if name == "corrupt" and self.do.corrupt and self.do.corrupt.where == "payload" and self.at.event != "chunk":
@@ -143,6 +178,27 @@ class Fault(StrictModel):
         if self.do.power_loss and self.do.power_loss.for_ms == 0:
             raise LanguageError("power_loss for " + format_duration(0) + " is no loss", "for example 10s")
         return self
+
+    def _check_place(self, name: str) -> None:
+        """Which faults can be at which place, and which of them last."""
+        if self.at.direction == "lasting":
+            right = LINK_ACTIONS if self.at.event == "link" else DEVICE_ACTIONS
+            if name not in right:
+                raise LanguageError(f"{name} does not strike at {self.at}", self._right_place(name))
+        elif self.from_ms:
+            raise LanguageError("from belongs to at: link and at: device", "a step of the protocol has its own moment")
+        if name == "brownout" and self.at.direction != "sent":
+            raise LanguageError("brownout strikes in the middle of a message", "for example at: chunk[2].sent")
+        if self.for_ms is not None and name not in (*LINK_ACTIONS, *HEALED_DEVICE_ACTIONS):
+            hint = "write {power_loss: {for: 10s}}" if name == "power_loss" else None
+            raise LanguageError(f"{name} does not last, so it takes no for", hint or "leave it out")
+        if self.for_ms == 0:
+            raise LanguageError("for 0s is nothing", "for example 30s")
+
+    def _right_place(self, name: str) -> str:
+        if name in MESSAGE_ACTIONS:
+            return "it strikes messages: for example at: chunk[2].sent"
+        return f"write at: {'link' if name in LINK_ACTIONS else 'device'}, or a step of the protocol"
 
     def _check_reorder(self) -> None:
         if self.at.event not in ("metadata", "chunk", "telemetry"):

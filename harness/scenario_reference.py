@@ -22,7 +22,41 @@ REFERENCE_PATH: Final = ROOT / "docs" / "scenario-reference.md"
 _PARTS: Final = (
     ("The file", None),
     ("Devices", ("DeviceGroup", "WakeSchedule", "ImageSpec", "Traits")),
-    ("Faults", ("Fault", "FaultAction", "PowerLoss", "Cut", "Lose", "Duplicate", "Reorder", "Corrupt", "Delay")),
+    ("Faults", ("Fault", "FaultAction")),
+    ("Faults of messages", ("PowerLoss", "Cut", "Lose", "Duplicate", "Reorder", "Corrupt", "Delay")),
+    (
+        "Faults of the line",
+        (
+            "Latency",
+            "Bandwidth",
+            "Slicer",
+            "CutAfter",
+            "Truncate",
+            "HalfOpen",
+            "Rst",
+            "SlowClose",
+            "Blackhole",
+            "OneWayLoss",
+            "CorruptBytes",
+        ),
+    ),
+    (
+        "Faults of the device",
+        (
+            "Crash",
+            "Brownout",
+            "Reset",
+            "CardLoss",
+            "CardFull",
+            "BatteryDeath",
+            "WakeEarly",
+            "WakeLate",
+            "WakeSkip",
+            "Twin",
+            "ClockSkew",
+            "CounterReset",
+        ),
+    ),
     (
         "Expectations",
         (

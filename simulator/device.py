@@ -5,9 +5,8 @@ Theory of operation
 A camera sleeps almost always. A wake begins by timer, button or power, and goes through these states (the table is
 `device_states.TRANSITIONS`, drawn in docs/device-states.md):
 
-*Connecting, joining.* `Connect` asks the driver for Wi-Fi, then MQTT. The driver says `wifi_up`, `link_up`, or says
-nothing: a try ends by its own deadline. When the tries are used up the device takes its photo offline, keeps it on the
-card and sleeps.
+*Connecting, joining.* `Connect` asks the driver for Wi-Fi, then MQTT. The driver says `wifi_up`, `link_up`, or nothing:
+a try ends by its own deadline. When all are used up the device takes its photo offline, keeps it and sleeps.
 
 *Awaiting the answer.* With the link up it says HELLO, with what is pending on the card, and waits. A command gives it
 work: a new photo (one a wake at most), the rest of an interrupted image, single chunks, or old images.
@@ -23,8 +22,8 @@ the card: that is where `resume_from: last_chunk` goes on after a loss of power,
 commands, hence a short wait before sleep.
 
 Only a final ACK empties the queue (in `empty_ack_ok_means: done` firmware, an empty ACK_OK too). Whatever ends a wake
-early, silence, a lost link, no power, leaves the entry there for the next one. Card and wake count outlive everything;
-the outbox is memory, and the next wake time is RTC memory that a loss of power takes.
+early leaves the entry there for the next one. Card and wake count outlive everything; the outbox is memory, and the
+next wake time is RTC memory that a loss of power takes.
 
 The driver's duties: perform effects in order; report `sent` for each Publish; call `tick` at `deadline_ms` and `wake`
 at `next_wake_ms`; never go back in time. Calls that make no sense in a state are not heard, and return no effects.
@@ -41,7 +40,7 @@ from typing import Final
 from server.wire.messages import Capture, Done, MissingChunks, Resume, Retry, SendAllPending, SendImage, Sleep
 from simulator.device_messages import Readings, captured_of, hello_of
 from simulator.device_states import ONLINE, TRANSITIONS, Event, State
-from simulator.effects import Connect, DeviceIdentity, Disconnect, Effect, ImageReleased, Log, SleepUntil
+from simulator.effects import Connect, DeviceIdentity, Disconnect, Effect, ImageReleased, Log, SleepUntil, Woken
 from simulator.own_clock import OwnClock
 from simulator.power import Battery, ResetReason, reset_reason
 from simulator.profile import Profile
@@ -101,10 +100,6 @@ class Device:
         """Names in the queue, oldest first."""
         return tuple(entry.image_name for entry in self.card.pending)
 
-    @property
-    def captures(self) -> tuple[Entry, ...]:
-        return self.card.captures
-
     # -- waking up and getting online --------------------------------------------------------------
 
     def wake(self, now_ms: int, reason: str = "timer") -> list[Effect]:
@@ -128,6 +123,7 @@ class Device:
         self._wake.woken_at_ms = now_ms
         self._enter(Event.WOKEN, now_ms)
         return [
+            Woken(self.wake_number, reason),
             Log("info", f"wake {self.wake_number} ({why.value})"),
             *self._try(now_ms, self.profile.wifi_tries, self.profile.wifi_try_ms),
         ]
@@ -154,10 +150,6 @@ class Device:
         self._wake.tries = 1
         return []
 
-    def wifi_failed(self, now_ms: int) -> list[Effect]:
-        """This try for Wi-Fi failed (so it does at its deadline)."""
-        return self._try_failed(now_ms) if self.state is State.CONNECTING else []
-
     def link_up(self, now_ms: int) -> list[Effect]:
         """MQTT is connected and subscribed; implies `wifi_up`."""
         self.wifi_up(now_ms)
@@ -178,8 +170,7 @@ class Device:
         effects: list[Effect] = [Log("warning", f"no {what} after {tries} tries, working offline")]
         if not self._wake.has_captured:
             effects += self._take_photo(now_ms, offline=True)[1]
-        hangs = profile.hangs_after_error
-        return effects + (self._hang(now_ms) if hangs else self._sleep(Event.GAVE_UP, now_ms))
+        return effects + (self._hang(now_ms) if self._may_hang else self._sleep(Event.GAVE_UP, now_ms))
 
     def link_lost(self, now_ms: int) -> list[Effect]:
         """The connection is gone, or could not be made. Heard while there is one or one is wanted."""
@@ -323,6 +314,11 @@ class Device:
             return []
         return self._pump(now_ms)
 
+    def forget_photos(self, entries: tuple[Entry, ...]) -> None:
+        """Nothing more of these is sent."""
+        for entry in entries:
+            self._sender.outbox.drop(entry)
+
     def _jpeg_of(self, entry: Entry) -> bytes:
         return self._capture(entry.wake_number, entry.counter) if entry.jpeg is None else entry.jpeg
 
@@ -349,8 +345,13 @@ class Device:
                 return self._sleep(Event.WAIT_OVER, now_ms)
 
     def _fail(self, why: str, now_ms: int) -> list[Effect]:
-        hangs = self.profile.hangs_after_error and self._hears(Event.HANGS)
-        return [Log("warning", why), *(self._hang(now_ms) if hangs else self._sleep(Event.WAIT_OVER, now_ms))]
+        return [Log("warning", why), *(self._hang(now_ms) if self._may_hang else self._sleep(Event.WAIT_OVER, now_ms))]
+
+    @property
+    def _may_hang(self) -> bool:
+        """Not after its watchdog: it would hang and take photos until card and battery are used up."""
+        is_after_watchdog = self.reset_reason is ResetReason.TASK_WDT
+        return self.profile.hangs_after_error and not is_after_watchdog and self._hears(Event.HANGS)
 
     def _hang(self, now_ms: int) -> list[Effect]:
         self._enter(Event.HANGS, now_ms, now_ms + self.profile.watchdog_ms)

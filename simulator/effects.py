@@ -77,6 +77,21 @@ class Captured:
 
 
 @dataclass(frozen=True, slots=True)
+class Woken:
+    """A wake has begun; `reason` is `timer`, `button` or a reset reason."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardLost:
+    """These photos were pending on a card that is gone (lower-case hex SHA-256): the device itself lost them."""
+
+    lost_sha256: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ImageReleased:
     """The image left the queue of pending ones: the device takes it for stored. `sha256` tells equal names apart."""
 
@@ -92,4 +107,4 @@ class Log:
     text: str
 
 
-Effect = Connect | Publish | Disconnect | SleepUntil | Captured | ImageReleased | Log
+Effect = Connect | Publish | Disconnect | SleepUntil | Captured | ImageReleased | Log | Woken | CardLost

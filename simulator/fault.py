@@ -1,7 +1,8 @@
 """Faults: what goes wrong with one message of a device, and the chain that decides when. Pure.
 
 A fault is a frozen value with one pure method: `apply(parcel, rng)` says what becomes of a message, as a list of
-actions that the link performs in order. It knows neither devices nor other faults. The `FaultChain` of a device holds
+actions that the link performs in order. It knows neither devices nor other faults. Faults that last (of the line:
+`stream`, of the device: `mishap`) begin at a step by `AtStep`. The `FaultChain` of a device holds
 the armed ones, matches their addresses (`chunk[5].sent`), counts their uses, and keeps what is held back.
 
 A new fault starts as a copy of `faults/noop.py` and a line in `faults.CATALOGUE`.
@@ -28,7 +29,11 @@ from server.wire.messages import (
 )
 from simulator.catalogue import UnknownFault
 from simulator.faults import CATALOGUE
+from simulator.mishap import DeviceFault
 from simulator.rng import Rng
+from simulator.stream import StreamFault
+
+LastingFault = StreamFault | DeviceFault
 
 Direction = Literal["sent", "received"]
 
@@ -107,8 +112,24 @@ class PowerOff:
     back_after_ms: int | None = None
 
 
-Action = Deliver | Hold | Cut | PowerOff
-LinkAction = Deliver | Cut | PowerOff
+@dataclass(frozen=True, slots=True)
+class DeliverPart:
+    """The first half of this message's bytes, and nothing more."""
+
+    parcel: Parcel
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """From now on this lasts, for that long (None: as long as such a fault lasts)."""
+
+    name: str
+    fault: LastingFault
+    for_ms: int | None = None
+
+
+Action = Deliver | Hold | Cut | PowerOff | DeliverPart | Begin
+LinkAction = Deliver | Cut | PowerOff | DeliverPart | Begin
 """What a link is asked to do; holding is the chain's own business."""
 
 
@@ -116,6 +137,19 @@ class Fault(Protocol):
     """What goes wrong with a message that it strikes."""
 
     def apply(self, parcel: Parcel, rng: Rng) -> list[Action]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AtStep:
+    """Lets a fault of the line or of the device begin right after a message, or in the middle of it."""
+
+    name: str
+    fault: LastingFault
+    for_ms: int | None = None
+
+    def apply(self, parcel: Parcel, rng: Rng) -> list[Action]:
+        is_torn = isinstance(self.fault, DeviceFault) and self.fault.tears_message
+        return [DeliverPart(parcel) if is_torn else Deliver(parcel), Begin(self.name, self.fault, self.for_ms)]
 
 
 _ADDRESS: Final = re.compile(r"([a-z_]+)(?:\[(\*|last|\d{1,5})\])?\.(sent|received)\Z")
@@ -152,8 +186,8 @@ class FaultAddress:
         return self.which in ("any", point.chunk_index)
 
 
-def fault_named(name: str, **settings: Any) -> Fault:
-    """The fault of the catalogue with these settings; raises UnknownFault."""
+def fault_named(name: str, **settings: Any) -> Any:
+    """The Fault or LastingFault of the catalogue with these settings; raises UnknownFault."""
     if name not in CATALOGUE:
         close = get_close_matches(name, CATALOGUE, n=1)
         hint = f", did you mean {close[0]!r}?" if close else f"; there are {', '.join(CATALOGUE)}"
@@ -166,8 +200,7 @@ def fault_named(name: str, **settings: Any) -> Fault:
     for setting in settings:
         if setting not in known:
             raise UnknownFault(f"{name} has no setting {setting!r}; it has {', '.join(known) or 'none'}")
-    fault: Fault = fault_class(**settings)
-    return fault
+    return fault_class(**settings)
 
 
 @dataclass(slots=True, eq=False)
@@ -280,6 +313,12 @@ class FaultChain:
         if ordered[0].hold.order == "reversed":
             return ordered[::-1]
         return ordered[0].rng.shuffled(ordered)
+
+    def drop_held(self) -> int:
+        """The link is gone, and what was held back with it; how many messages."""
+        count = len(self._held)
+        self._held.clear()
+        return count
 
     def heal(self, *, release: bool = True) -> list[LinkAction]:
         """End the fault window: nothing is armed any more; what is held goes out, or is lost without `release`."""

@@ -35,6 +35,12 @@ class OwnClock:
         self._last_ntp_ms = now_ms + self._skew_ms
         self._wakes_since_ntp = 0
 
+    def skew(self, by_ms: int) -> None:
+        """It is wrong by so much more, from now on and after NTP too."""
+        self._skew_ms += by_ms
+        if self._last_ntp_ms is not None:
+            self._last_ntp_ms += by_ms
+
     def reading_ms(self, now_ms: int) -> int:
         """What the device takes for now (Unix ms)."""
         if self._is_synced or self._last_ntp_ms is None:

@@ -117,6 +117,14 @@ class Battery:
         current_ua = self.model.currents.draw_ua(activity)
         self.used_mj += current_ua * self.model.voltage_nominal_v * duration_ms / 1e6
 
+    def drain(self) -> None:
+        """Nothing is left."""
+        self.used_mj = self.model.charge_at_start * self._full_mj
+
+    def renew(self) -> None:
+        """As at the start."""
+        self.used_mj = 0.0
+
     def draw_mj(self, energy_mj: float) -> None:
         """Take a fixed amount."""
         self.used_mj += energy_mj

@@ -44,6 +44,7 @@ class SdCard:
         self.capacity_bytes = capacity_bytes
         self.used_bytes = 0
         self.counter = 0
+        self.is_full = False
         self._captures: dict[int, Entry] = {}
         self._pending: dict[int, Entry] = {}
         self._next_number = 1
@@ -85,7 +86,17 @@ class SdCard:
         self._pending[entry.number] = entry
         return entry
 
+    def wipe(self) -> tuple[Entry, ...]:
+        """An empty card is in this one's place; returns what was pending."""
+        lost = self.pending
+        self._captures.clear()
+        self._pending.clear()
+        self.used_bytes = self.counter = 0
+        return lost
+
     def _make_room(self, size_bytes: int) -> None:
+        if self.is_full:
+            raise CardFull(f"{size_bytes} bytes do not fit: the card takes nothing")
         confirmed = [number for number in self._captures if number not in self._pending]
         for number in confirmed:
             if self.used_bytes + size_bytes <= self.capacity_bytes:

@@ -132,6 +132,7 @@ class EmbeddedBench:
         for server in self._servers:
             await self._boot(server)
         places = FleetPlaces(seed=self.plan.seed)
+        lined = self.plan.devices_with_line_faults
         for planned in self.plan.devices:
             with running_as(None, planned.name):
                 self.duts.append(
@@ -144,6 +145,7 @@ class EmbeddedBench:
                         history=self.history,
                         links=RawLink,
                         broker=BROKER,
+                        line=self._network.line_of(planned.name, self.plan.seed) if planned.number in lined else None,
                     )
                 )
 

@@ -6,21 +6,25 @@ Everything that the device does becomes a record of the history: captures, wakes
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+import contextvars
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from harness.bench.clock import Changes, ScenarioClock, Timer
-from harness.dut.armed import ArmedFaults, struck
+from harness.dut.armed import ArmedFaults
+from harness.dut.mishaps import FaultyLine, Mishaps
+from harness.dut.traffic import Traffic
 from harness.history import History
 from harness.plan_steps import PlannedDevice, PlannedFault
-from server.wire.codec import decode_reply, dialect_called, encode_device_message
-from server.wire.errors import RemoteProtocolError
-from server.wire.topics import Channel, downlink_filters, topic_of
+from server.wire.codec import dialect_called
+from server.wire.topics import downlink_filters
 from simulator.camera import Camera
 from simulator.device import Device
 from simulator.device_states import State
 from simulator.effects import (
     Captured,
+    CardLost,
     Connect,
     DeviceIdentity,
     Disconnect,
@@ -29,16 +33,10 @@ from simulator.effects import (
     Log,
     Publish,
     SleepUntil,
+    Woken,
 )
-from simulator.fault import (
-    EVENT_OF_REPLY,
-    Cut,
-    Deliver,
-    FaultChain,
-    LinkAction,
-    PowerOff,
-)
-from simulator.link import Link, LinkError, LinkFactory, LinkSettings
+from simulator.fault import FaultChain
+from simulator.link import Link, LinkError, LinkFactory, LinkSettings, OnLost, OnMessage
 from simulator.profile import Profile, profile_named
 from simulator.rng import Rng
 
@@ -70,16 +68,17 @@ class SimulatedDut:
         history: History,
         links: LinkFactory,
         broker: tuple[str, int],
+        line: FaultyLine | None = None,
     ) -> None:
         self.planned = planned
         self.profile = profile_of(planned)
-        self._dialect = dialect_called(self.profile.dialect)
-        self._clock = clock
+        self.dialect = dialect_called(self.profile.dialect)
+        self.clock = clock
         self._changes = changes
         self._history = history
-        rng = Rng(f"{seed}/{planned.name}")
+        self.rng = rng = Rng(f"{seed}/{planned.name}")
         self._jitter = rng.child("jitter")
-        self._faults = ArmedFaults(FaultChain(rng.child("faults")))
+        self.faults = ArmedFaults(FaultChain(rng.child("faults")))
         self.device = Device(
             DeviceIdentity(device_id=planned.mac, location=location, name=planned.name),
             self.profile,
@@ -93,14 +92,18 @@ class SimulatedDut:
             rng.child("device"),
             planned.interval_ms,
         )
-        filters = tuple((text, 1) for text in downlink_filters(self._dialect.family, planned.mac))
+        filters = tuple((text, 1) for text in downlink_filters(self.dialect.family, planned.mac))
         settings = LinkSettings(*broker, client_id=f"esp32-{planned.mac}", filters=filters)
-        self._link: Link = links(settings, self._on_message, self._on_lost)
+        self.traffic = Traffic(self)
+        self.mishaps = Mishaps(self, line)
+        self.new_link: Callable[[OnMessage, OnLost], Link] = partial(links, settings)
+        self.link: Link = self.new_link(self.traffic.on_message, self.on_lost)
+        self._context = contextvars.copy_context()  # this device's host, whoever wakes it
         self._is_wifi_up = True
         self._deadline: Timer | None = None
         self._wake_timer: Timer | None = None
         self._next_wake_ms: int | None = None
-        self._incarnation = 0
+        self.incarnation = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._photos = 0
 
@@ -149,13 +152,13 @@ class SimulatedDut:
         if not self.is_asleep:
             return
         self._cancel_timers()
-        self._note("wake", number=self.device.wake_number + 1, reason=reason)
-        self._perform(self.device.wake(self._clock.now_ms(), reason))
+        self.perform(self.device.wake(self.clock.now_ms(), reason))
 
     def arm(self, faults: Sequence[PlannedFault]) -> None:
         """Let these faults strike from now on; the ones armed before are gone."""
         mine = [fault for fault in faults if self.planned.number in fault.devices]
-        self._perform_link(self._faults.arm(mine, self.wakes))
+        self.mishaps.heal()
+        self.traffic.release(self.faults.arm(mine, self.wakes))
 
     def set_wifi(self, *, up: bool) -> None:
         """Whether Wi-Fi is there at the next tries."""
@@ -163,22 +166,24 @@ class SimulatedDut:
 
     def power_loss(self, back_after_ms: int | None) -> None:
         """Take the power; back after that long, or at its next wake."""
-        now_ms = self._clock.now_ms()
-        self._note("fault", action="power_loss")
+        now_ms = self.clock.now_ms()
+        self.note("fault", action="power_loss")
         back_at_ms = None if back_after_ms is None else now_ms + back_after_ms
-        self._perform(self.device.power_loss(now_ms, back_at_ms))
+        self.perform(self.device.power_loss(now_ms, back_at_ms))
 
-    def reset(self) -> None:
-        """Press the reset button."""
-        self._note("fault", action="reset")
-        self._perform(self.device.reset("software", self._clock.now_ms()))
+    def reset(self, reason: str = "sw") -> None:
+        """The chip restarts, for a reason of `esp_reset_reason_t`."""
+        self.note("fault", action="reset", reason=reason)
+        self._cancel_timers()
+        self.perform(self.device.reset(reason, self.clock.now_ms()))
 
     def heal(self) -> None:
         """End every fault."""
-        self._perform_link(self._faults.heal())
+        self.mishaps.heal()
+        self.traffic.release(self.faults.heal())
         self._is_wifi_up = True
         if self.is_asleep and self._next_wake_ms is None and self.wakes:
-            self._sleep_until(self._clock.now_ms() + self.planned.interval_ms)
+            self._sleep_until(self.clock.now_ms() + self.planned.interval_ms)
 
     def rest(self) -> None:
         """No more wakes: the scenario is over."""
@@ -188,31 +193,32 @@ class SimulatedDut:
     async def close(self) -> None:
         """Let go of connections and timers."""
         self._cancel_timers()
-        self._link.cut()
+        self.link.cut()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # -- effects -------------------------------------------------------------------------------------
 
-    def _perform(self, effects: Sequence[Effect]) -> None:
+    def perform(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
             match effect:
                 case Connect():
-                    self._start(self._connect(effect, self._incarnation))
+                    self.start(self._connect(effect, self.incarnation))
                 case Publish():
-                    self._start(self._publish(effect, self._incarnation))
+                    self.start(self.traffic.publish(effect, self.incarnation))
                 case Disconnect(abrupt=abrupt):
-                    self._incarnation += 1
+                    self.incarnation += 1
+                    self.traffic.drop_held()
                     if abrupt:
-                        self._link.cut()
+                        self.link.cut()
                     else:
-                        self._start(self._link.disconnect())
+                        self.start(self.link.disconnect())
                 case SleepUntil(at_ms=at_ms):
                     self._sleep_until(at_ms)
                 case Captured():
                     self._photos += 1
-                    self._note(
+                    self.note(
                         "capture",
                         image_name=effect.image_name,
                         captured_at=effect.captured_at,
@@ -222,40 +228,47 @@ class SimulatedDut:
                         damaged_at_source=effect.damaged_at_source,
                         offline=effect.offline,
                     )
+                case Woken(number=number, reason=reason):
+                    self.note("wake", number=number, reason=reason)
+                    self.mishaps.new_wake()
+                case CardLost(lost_sha256=lost):
+                    self.note("fault", action="card_loss", lost_sha256=list(lost))
                 case ImageReleased(image_name=name, sha256=sha256):
-                    self._note("info", released=name, sha256=sha256)
+                    self.note("info", released=name, sha256=sha256)
                 case Log(level=level, text=text):
-                    self._note("log", level=level, text=text, source="device")
+                    self.note("log", level=level, text=text, source="device")
         self._set_deadline()
         self._changes.notify()
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, context=self._context.copy())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _note(self, kind: Any, **fields: Any) -> None:
-        self._history.append(self._clock.elapsed_ms(), kind, self.planned.name, **fields)
+    def note(self, kind: Any, **fields: Any) -> None:
+        self._history.append(self.clock.elapsed_ms(), kind, self.planned.name, **fields)
 
     def _sleep_until(self, at_ms: int | None) -> None:
         if self._wake_timer is not None:
             self._wake_timer.cancel()
+        if at_ms is not None:
+            at_ms = self.mishaps.next_wake_ms(at_ms)
         if at_ms is not None and self.planned.jitter_ms:
             at_ms += self._jitter.between(0, self.planned.jitter_ms)
         self._next_wake_ms = at_ms
-        self._note("sleep", until_ms=None if at_ms is None else at_ms - self._clock.start_ms)
+        self.note("sleep", until_ms=None if at_ms is None else at_ms - self.clock.start_ms)
         if at_ms is not None:
-            self._wake_timer = self._clock.call_at(at_ms, lambda: self.wake("timer"))
+            self._wake_timer = self.clock.call_at(at_ms, lambda: self.wake("timer"))
 
     def _set_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
         self._deadline = None
         if self.device.deadline_ms is not None:
-            self._deadline = self._clock.call_at(self.device.deadline_ms, self._tick)
+            self._deadline = self.clock.call_at(self.device.deadline_ms, self._tick)
 
     def _tick(self) -> None:
-        self._perform(self.device.tick(self._clock.now_ms()))
+        self.perform(self.device.tick(self.clock.now_ms()))
 
     def _cancel_timers(self) -> None:
         for timer in (self._deadline, self._wake_timer):
@@ -266,129 +279,32 @@ class SimulatedDut:
 
     # -- the link ------------------------------------------------------------------------------------
 
-    async def _pause(self, ms: int) -> None:
+    async def pause(self, ms: int) -> None:
         done = asyncio.Event()
-        self._clock.call_at(self._clock.now_ms() + ms, done.set)
+        self.clock.call_at(self.clock.now_ms() + ms, done.set)
         await done.wait()
 
     async def _connect(self, connect: Connect, incarnation: int) -> None:
         if not connect.wifi_is_up:
             if not self._is_wifi_up:
                 return  # the device's own deadline ends this try
-            await self._pause(WIFI_JOIN_MS)
-            if incarnation != self._incarnation:
+            await self.pause(WIFI_JOIN_MS)
+            if incarnation != self.incarnation:
                 return
-            self._perform(self.device.wifi_up(self._clock.now_ms()))
+            self.perform(self.device.wifi_up(self.clock.now_ms()))
         try:
-            await self._link.connect()
+            await self.link.connect()
         except LinkError as error:
-            if incarnation == self._incarnation:
-                self._note("log", level="warning", text=f"connect failed: {type(error).__name__}", source="device")
-                self._perform(self.device.link_lost(self._clock.now_ms()))
+            if incarnation == self.incarnation:
+                self.note("log", level="warning", text=f"connect failed: {type(error).__name__}", source="device")
+                self.perform(self.device.link_lost(self.clock.now_ms()))
             return
-        if incarnation == self._incarnation:
-            self._perform(self.device.link_up(self._clock.now_ms()))
+        if incarnation == self.incarnation:
+            self.perform(self.device.link_up(self.clock.now_ms()))
         else:
-            self._link.cut()
+            self.link.cut()
 
-    async def _publish(self, publish: Publish, incarnation: int) -> None:
-        channel, payload = encode_device_message(publish.message, self._dialect, self.profile.encoding_quirks)
-        topic = topic_of(self._dialect.family, self.planned.mac, channel)
-        actions = self._faults.for_wake(self.wakes).process(
-            "sent",
-            publish.event,
-            topic,
-            payload,
-            chunk_index=publish.chunk_index,
-            chunk_count=publish.chunk_count,
-        )
-        self._note_strike(actions, publish.event, "sent", publish.chunk_index, payload)
-        try:
-            alive = await self._carry_out(actions, incarnation)
-        except LinkError:
-            return  # on_lost tells the device
-        if alive and incarnation == self._incarnation:
-            self._perform(self.device.sent(publish.number, self._clock.now_ms()))
-
-    def _note_strike(
-        self, actions: Sequence[LinkAction], event: str, direction: str, index: int | None, payload: bytes
-    ) -> None:
-        what = struck(actions, event, payload)
-        if what is not None:
-            where = event if index is None else f"{event}[{index}]"
-            self._note("fault", address=f"{where}.{direction}", actions=what)
-
-    async def _carry_out(self, actions: Sequence[LinkAction], incarnation: int) -> bool:
-        """Publish what the chain lets through; False where the device is gone."""
-        for action in actions:
-            match action:
-                case Deliver(parcel=parcel, after_ms=after_ms):
-                    if after_ms:
-                        await self._pause(after_ms)
-                    if incarnation != self._incarnation:
-                        return False
-                    await self._link.publish(parcel.topic, parcel.payload, qos=1)
-                case Cut():
-                    self._link.cut()
-                    self._on_lost("cut by a fault")
-                    return False
-                case PowerOff(back_after_ms=back_after_ms):
-                    self.power_loss(back_after_ms)
-                    return False
-        return incarnation == self._incarnation
-
-    def _perform_link(self, actions: Sequence[LinkAction]) -> None:
-        """What a heal sets free goes out where there is a way, else it is lost with the link."""
-        if actions and not self.is_asleep:
-            self._start(self._carry_out_quietly(actions))
-
-    async def _carry_out_quietly(self, actions: Sequence[LinkAction]) -> None:
-        try:
-            await self._carry_out(actions, self._incarnation)
-        except LinkError:
-            return
-
-    def _on_lost(self, reason: str) -> None:
-        self._perform(self.device.link_lost(self._clock.now_ms()))
-
-    def _on_message(self, topic: str, payload: bytes) -> None:
-        channel = Channel(topic.split("/", 2)[2])
-        try:
-            message = decode_reply(channel, payload, self._clock.now(), self._dialect)
-        except RemoteProtocolError as error:
-            self._note("log", level="warning", text=f"not understood: {error.reason}", source="device")
-            return
-        event = EVENT_OF_REPLY[type(message)]
-        actions = self._faults.for_wake(self.wakes).process("received", event, topic, payload)
-        self._note_strike(actions, event, "received", None, payload)
-        if all(isinstance(action, Deliver) and not action.after_ms for action in actions):
-            for action in actions:
-                if isinstance(action, Deliver):
-                    self._receive(action.parcel.topic, action.parcel.payload)
-        else:
-            self._start(self._receive_late(actions, self._incarnation))
-
-    async def _receive_late(self, actions: Sequence[LinkAction], incarnation: int) -> None:
-        for action in actions:
-            match action:
-                case Deliver(parcel=parcel, after_ms=after_ms):
-                    if after_ms:
-                        await self._pause(after_ms)
-                    if incarnation != self._incarnation:
-                        return
-                    self._receive(parcel.topic, parcel.payload)
-                case Cut():
-                    self._link.cut()
-                    self._on_lost("cut by a fault")
-                    return
-                case PowerOff(back_after_ms=back_after_ms):
-                    self.power_loss(back_after_ms)
-                    return
-
-    def _receive(self, topic: str, payload: bytes) -> None:
-        channel = Channel(topic.split("/", 2)[2])
-        try:
-            message = decode_reply(channel, payload, self._clock.now(), self._dialect)
-        except RemoteProtocolError:
-            return  # corrupted on its way
-        self._perform(self.device.receive(message, self._clock.now_ms()))
+    def on_lost(self, reason: str) -> None:
+        """The connection is gone."""
+        self.traffic.drop_held()
+        self.perform(self.device.link_lost(self.clock.now_ms()))

@@ -87,28 +87,22 @@ def counted_verdicts(results: Sequence[ScenarioResult]) -> str:
     return f"{len(results)} {plural}: {', '.join(parts)}"
 
 
+_OTHERS: Final = ("lost", "doubled", "damaged", "pending", "lost_by_device", "refused", "unexpected")
+"""Ends that are named when there are any."""
+
+
 def ledger_text(results: Sequence[ScenarioResult]) -> str:
     """`812 images captured: 812 stored (33 after an interruption)`; bad ends are named when there are any."""
     total: dict[str, int] = {}
     for result in results:
-        for name in (
-            "captured",
-            "stored",
-            "recovered",
-            "lost",
-            "doubled",
-            "damaged",
-            "pending",
-            "refused",
-            "unexpected",
-        ):
+        for name in ("captured", "stored", "recovered", *_OTHERS):
             total[name] = total.get(name, 0) + getattr(result.ledger, name)
     if not total:
         return "no images captured"
     text = f"{total['captured']} images captured: {total['stored']} stored"
     if total["recovered"]:
         text += f" ({total['recovered']} after an interruption)"
-    others = [f"{total[n]} {n}" for n in ("lost", "doubled", "damaged", "pending", "refused", "unexpected") if total[n]]
+    others = [f"{total[name]} {name.replace('_', ' ')}" for name in _OTHERS if total[name]]
     return ", ".join([text, *others])
 
 

@@ -50,6 +50,9 @@ class Link(Protocol):
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1) -> None:
         """Send a message; with QoS 1 returns after the PUBACK. Raises LinkError when that can't be known."""
 
+    def publish_part(self, topic: str, payload: bytes) -> None:
+        """The first half of a PUBLISH and nothing more: the power goes while it is sent. Raises LinkError."""
+
     async def disconnect(self) -> None:
         """Leave cleanly: DISCONNECT. Does nothing when not connected."""
 

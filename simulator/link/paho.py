@@ -17,12 +17,14 @@ from typing import Any, Final
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
+from server.wire.mqtt_codec import Publish, encode
 from simulator.link import LinkError, LinkSettings, OnLost, OnMessage
 
 _MISC_INTERVAL_S: Final = 1.0
 """How often paho looks at its keep alive; it asks for about once a second."""
 
 _LINGER_NONE: Final = struct.pack("ii", 1, 0)
+_TORN_PACKET_ID: Final = 65_534
 
 
 class _Client(mqtt.Client):
@@ -64,6 +66,13 @@ class PahoLink:
         if self._session is None or not self._session.is_ready:
             raise LinkError("not connected")
         await self._session.publish(topic, payload, qos)
+
+    def publish_part(self, topic: str, payload: bytes) -> None:
+        """The first half of a PUBLISH and nothing more: the power goes while it is sent. Raises LinkError."""
+        if self._session is None or not self._session.is_ready:
+            raise LinkError("not connected")
+        packet = encode(Publish(topic=topic, payload=payload, qos=1, packet_id=_TORN_PACKET_ID))
+        self._session.write_past_paho(packet[: len(packet) // 2])
 
     async def disconnect(self) -> None:
         """Leave cleanly: DISCONNECT. Does nothing when not connected."""
@@ -166,6 +175,13 @@ class _Session:
             await self.within_timeout(_await(acked), "PUBACK")
         finally:
             self._acks.pop(info.mid, None)
+
+    def write_past_paho(self, data: bytes) -> None:
+        """Bytes that paho would not send, as far as the socket takes them at once."""
+        wire = self._client.socket()
+        if isinstance(wire, socket.socket):
+            with contextlib.suppress(OSError):
+                wire.send(data)
 
     async def leave(self) -> None:
         """DISCONNECT; paho closes the socket once it is written."""

@@ -28,6 +28,7 @@ from server.wire.mqtt_codec import (
 from simulator.link import LinkError, LinkSettings, OnLost, OnMessage
 
 _SUBSCRIBE_PACKET_ID: Final = 65_535
+_TORN_PACKET_ID: Final = 65_534
 DISCONNECT_WAIT_S_MAX: Final = 1.0
 """Longest that `disconnect` waits for the broker to close; a device that goes to sleep has no more patience."""
 
@@ -87,6 +88,11 @@ class RawLink:
             raise LinkError(f"no PUBACK within {self._settings.ack_timeout_s:g} s") from error
         finally:
             wire.forget(packet_id)
+
+    def publish_part(self, topic: str, payload: bytes) -> None:
+        """The first half of a PUBLISH and nothing more: the power goes while it is sent. Raises LinkError."""
+        packet = encode(Publish(topic=topic, payload=payload, qos=1, packet_id=_TORN_PACKET_ID))
+        self.send_packet(packet[: len(packet) // 2])
 
     def send_packet(self, data: bytes) -> None:
         """Write any bytes at all, for what a proper client would not send. Raises LinkError when not connected."""

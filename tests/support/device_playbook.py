@@ -12,6 +12,7 @@ from simulator.device import Device
 from simulator.device_states import State
 from simulator.effects import (
     Captured,
+    CardLost,
     Connect,
     DeviceIdentity,
     Disconnect,
@@ -20,6 +21,7 @@ from simulator.effects import (
     Log,
     Publish,
     SleepUntil,
+    Woken,
 )
 from simulator.profile import profile_named
 from simulator.rng import Rng
@@ -56,6 +58,10 @@ def spoken(effect: Effect) -> str:
             return "dark"
         case SleepUntil(at_ms=at_ms):
             return f"sleep until {datetime.fromtimestamp((at_ms or 0) / 1000, UTC):%d %H:%M:%S}"
+        case Woken(number=number, reason=reason):
+            return f"wake {number} by {reason}"
+        case CardLost():
+            return f"card lost with {len(effect.lost_sha256)}"
         case Log():
             return effect.text
 
@@ -79,7 +85,7 @@ class Playbook:
         return self
 
     def __lshift__(self, expected: list[str]) -> Playbook:
-        found = [spoken(effect) for effect in self._last if not isinstance(effect, Log)]
+        found = [spoken(effect) for effect in self._last if not isinstance(effect, Log | Woken)]
         assert found == expected
         return self
 

@@ -23,8 +23,9 @@ from server.wire.messages import (
     Telemetry,
 )
 from server.wire.topics import topic_of
+from simulator.device_mishaps import drain_battery, lose_card
 from simulator.device_states import State
-from simulator.effects import Captured, Publish
+from simulator.effects import Captured, CardLost, ImageReleased, Publish, SleepUntil, Woken
 from simulator.profile import PROFILES
 from tests.support.device_playbook import (
     DEVICE_ID,
@@ -331,7 +332,7 @@ def test_power_comes_back_when_told() -> None:
 
 def test_commands_are_not_heard_asleep() -> None:
     play = awake() >> told(Sleep(next_wake=HALF_PAST_FIVE)) >> told(Capture()) << []
-    assert play.device.captures == ()
+    assert play.device.card.captures == ()
 
 
 def test_own_timer_whatever_the_server_says() -> None:
@@ -345,6 +346,37 @@ def test_hangs_until_its_watchdog_bites() -> None:
     play >> told(Done(image_name="image_1.jpg", next_wake=HALF_PAST_FIVE)) << []
     play >> later(599_999) << [] >> later(1) << ["cut", "connect 1"]
     assert play.device.reset_reason.value == "task_wdt"
+    assert Woken(2, "task_wdt") in play.history, "a reset begins a wake, and says so"
+
+
+def test_hanging_firmware_without_wifi_sleeps_after_its_watchdog() -> None:
+    play = Playbook("esp32s3-cam@3.5.0+hangs-after-error") >> wake()
+    for _ in range(6):  # three tries and a hang, the watchdog, three tries
+        play >> deadline()
+    assert play.device.state is not State.SLEEPING
+    play >> deadline()
+    assert play.device.state is State.SLEEPING
+    assert play.device.next_wake_ms is not None
+    assert len(play.device.pending) == 2
+
+
+def test_a_lost_card_ends_what_is_sent_of_it() -> None:
+    play = awake() >> told(Capture()) >> puback()
+    entry = play.device.card.pending[0]
+    assert [effect for effect in lose_card(play.device) if isinstance(effect, CardLost)] == [CardLost((entry.sha256,))]
+    play >> all_sent()
+    assert play.device.pending == ()
+    assert [effect for effect in play.history if isinstance(effect, Publish) and effect.event == "chunk"] == []
+    play >> told(Done(image_name="image_1.jpg", next_wake=HALF_PAST_FIVE))
+    assert [effect for effect in play.history if isinstance(effect, ImageReleased)] == []
+
+
+def test_an_empty_battery_is_dark_until_there_is_a_new_one() -> None:
+    play = awake() >> told(Capture())
+    assert play.performed(drain_battery(play.device, play.now_ms))[-1] == SleepUntil(None)
+    play >> wake() << ["dark"]
+    play.device.battery.renew()
+    play >> wake("poweron") << ["connect 1"]
 
 
 def test_a_storm_of_nearly_empty_messages_between_the_chunks() -> None:
@@ -364,7 +396,7 @@ def test_the_counter_restarts_and_both_photos_stay() -> None:
         offline_wake(play)
     names = [f"image_{number}.jpg" for number in (1, 2, 3, 1)]
     assert list(play.device.pending) == names
-    assert len({entry.sha256 for entry in play.device.captures}) == 4
+    assert len({entry.sha256 for entry in play.device.card.captures}) == 4
     play >> power_loss() >> next_wake() >> link_up() >> told(Capture())
     assert play.device.pending[-1] == "image_1.jpg"
 
@@ -374,7 +406,7 @@ def test_acks_of_equal_names_mean_the_images_in_the_order_they_were_offered() ->
     offline_wake(play)
     play >> next_wake() >> link_up() >> puback() >> told(Capture()) >> told(SendAllPending()) >> all_sent()
     assert play.device.pending == ("image_1.jpg", "image_1.jpg")
-    old, _ = play.device.captures
+    old, _ = play.device.card.captures
     play >> told(Done(image_name="image_1.jpg", next_wake=HALF_PAST_FIVE)) << ["released image_1.jpg"]
     assert play.device.card.pending == (old,), "the new one was offered first"
     play >> told(Done(image_name="image_1.jpg", next_wake=HALF_PAST_FIVE)) << ["released image_1.jpg"]
@@ -430,7 +462,7 @@ def test_the_sha256_dialect_says_the_hash() -> None:
     play = awake("esp32s3-cam@sha256") >> told(Capture())
     messages = [effect.message for effect in play.history if isinstance(effect, Publish)]
     metadata = next(message for message in messages if isinstance(message, Metadata))
-    assert metadata.image_sha256 == play.device.captures[0].sha256
+    assert metadata.image_sha256 == play.device.card.captures[0].sha256
 
 
 def test_paper_firmware_counts_chunks_from_one_on_the_wire() -> None:

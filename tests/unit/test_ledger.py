@@ -23,6 +23,9 @@ ROW = StoredFact(device="yard[0]", wire_image_name="image_1.jpg", captured_at=NO
     [
         (PHOTO, [ROW], Outcome.STORED),
         (PHOTO, [], Outcome.LOST),
+        (replace(PHOTO, lost_by_device=True), [], Outcome.LOST_BY_DEVICE),
+        (replace(PHOTO, lost_by_device=True), [ROW], Outcome.STORED),
+        (replace(PHOTO, lost_by_device=True), [ROW, ROW], Outcome.DOUBLED),
         (replace(PHOTO, held=True), [], Outcome.PENDING),
         (replace(PHOTO, held=True), [replace(ROW, status="receiving", sha256=None)], Outcome.PENDING),
         (PHOTO, [replace(ROW, status="receiving", sha256=None)], Outcome.LOST),
@@ -116,7 +119,7 @@ def test_every_capture_and_every_complete_row_is_counted_once(
     entries = reconciled(photos, rows)
     sums = totals(entries)
     assert sums.captured == len(photos)
-    ends = sums.stored + sums.lost + sums.doubled + sums.damaged + sums.pending + sums.refused
+    ends = sums.stored + sums.lost + sums.doubled + sums.damaged + sums.pending + sums.lost_by_device + sums.refused
     assert ends == len(photos)
     assert sum(entry.complete_rows for entry in entries) == sum(row.status == "complete" for row in rows)
     assert reconciled(photos, rows) == entries

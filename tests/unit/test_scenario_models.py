@@ -146,7 +146,7 @@ def test_expectations_say_what_is_wrong(expect: str, words: str) -> None:
         ),
         ("{who: all, at: 'chunk[10].sent', do: cut}", "yard has no chunk 10"),
         ("{who: yard, at: hello.sent, do: loose}", "no fault is called 'loose' (did you mean lose?)"),
-        ("{who: yard, at: hello.sent, do: delay}", "delay needs to know how long"),
+        ("{who: yard, at: hello.sent, do: delay}", "delay needs to know how much"),
         ("{who: yard, at: hello.sent, do: {delay: 3}}", "3 has no unit"),
         ("{who: yard, at: hello.sent, do: {}}", "not exactly one action"),
         ("{who: yard, at: hello.sent, do: {cut: {}, lose: {}}}", "not exactly one action"),

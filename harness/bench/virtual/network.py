@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from harness.bench.virtual.incarnation import current_host, current_incarnation
+from harness.bench.virtual.line import MemoryLine
 from harness.bench.virtual.loop import VirtualLoop
 from harness.bench.virtual.transport import MemoryTransport, reset_error
+from simulator.rng import Rng
 
 SYN_RETRIES_US: Final = (1_000_000, 2_000_000, 4_000_000, 8_000_000, 16_000_000, 32_000_000, 64_000_000)
 FIRST_CLIENT_PORT: Final = 49_152
@@ -92,6 +94,7 @@ class MemoryNetwork:
         self._ends: dict[MemoryTransport, None] = {}
         self._down: dict[str, None] = {}
         self._blocked: dict[frozenset[str], None] = {}
+        self._lines: dict[str, MemoryLine] = {}
         self._next_port = FIRST_CLIENT_PORT
         loop.network = self
 
@@ -130,6 +133,8 @@ class MemoryNetwork:
         far = MemoryTransport(self, server.tag, remote, local, server.context.copy())
         near.peer, far.peer = far, near
         self._ends[near] = self._ends[far] = None
+        if source in self._lines:
+            self._lines[source].join(near, far)
         self.statistics.connections += 1
         latency_us = self.draw_latency_us(host, source)
         far.last_arrival_us = self.loop.now_us + latency_us
@@ -174,12 +179,21 @@ class MemoryNetwork:
     def forget(self, end: MemoryTransport) -> None:
         """An end is gone."""
         self._ends.pop(end, None)
+        if end.over is not None and end.peer.is_lost:
+            end.over.forget()
 
     def send_reset(self, end: MemoryTransport) -> None:
         """RST from this end to its peer, behind what already travels; lost where there is no way."""
         if not self.is_reachable(end.local[0], end.remote[0]):
             return
-        arrives_us = self.loop.now_us + self.draw_latency_us(end.local[0], end.remote[0])
+        if end.over is None:
+            self.deliver_reset(end, self.loop.now_us)
+        else:
+            end.over.carry_reset()
+
+    def deliver_reset(self, end: MemoryTransport, leaves_us: int) -> None:
+        """RST leaves this end then."""
+        arrives_us = leaves_us + self.draw_latency_us(end.local[0], end.remote[0])
         end.last_arrival_us = max(arrives_us, end.last_arrival_us)
         self.loop.call_at_us(end.last_arrival_us, end.peer.lose, reset_error(), context=self.context)
 
@@ -196,6 +210,11 @@ class MemoryNetwork:
             self._latency_of.pop(host, None)
         else:
             self._latency_of[host] = latency_us
+
+    def line_of(self, host: str, seed: int) -> MemoryLine:
+        """A line that faults can strike, for every connection that this host opens from now on."""
+        line = self._lines[host] = MemoryLine(self.loop, Rng(f"{seed}/line/{host}"))
+        return line
 
     def is_reachable(self, source: str, target: str) -> bool:
         """Whether segments get from host to host; a host always reaches itself."""

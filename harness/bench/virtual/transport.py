@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from harness.bench.virtual.line import LineEnd
     from harness.bench.virtual.network import MemoryNetwork
 
 WINDOW_BYTES: Final = 65_536
@@ -59,6 +60,7 @@ class MemoryTransport(asyncio.Transport):
         self._eof_written = self._eof_sent = False
         self._stuck: deque[bytes] = deque()
         self._give_up: asyncio.TimerHandle | None = None
+        self.over: LineEnd | None = None
 
     # --- asyncio's side -------------------------------------------------------------------------------------------
 
@@ -161,6 +163,14 @@ class MemoryTransport(asyncio.Transport):
         self._is_half_open = self.peer._is_half_open = True
         self.lose(None, silently=True)
 
+    def reset_later(self, leaves_us: int) -> None:
+        """RST to the other end leaves then."""
+        self._network.deliver_reset(self, leaves_us)
+
+    def leave_unaware(self) -> None:
+        """A fault: this end hears nothing any more, and does not know; what it sends comes nowhere."""
+        self._is_half_open = True
+
     def fence(self) -> None:
         """The owner has crashed: RST to the other end; here nothing is heard and nothing can be written any more."""
         if not self._is_lost and not self._is_half_open:
@@ -213,12 +223,20 @@ class MemoryTransport(asyncio.Transport):
             if self._give_up is None:
                 self._give_up = network.loop.call_after_us(GIVE_UP_US, self._give_up_now, context=network.context)
             return
-        self._dispatch(segment)
+        self._go(segment)
 
-    def _dispatch(self, segment: bytes) -> None:
+    def _go(self, segment: bytes) -> None:
+        """Onto the way: over a faulty line, where there is one."""
+        if self.over is None:
+            self.dispatch(segment)
+        else:
+            self._unread_bytes -= self.over.carry(segment)
+
+    def dispatch(self, segment: bytes, not_before_us: int = 0) -> None:
+        """The segment travels, and arrives."""
         network = self._network
         loop = network.loop
-        leaves_us = max(loop.now_us, self._line_free_us)
+        leaves_us = max(loop.now_us, self._line_free_us, not_before_us)
         if network.bandwidth_bytes_per_s:
             leaves_us += round(len(segment) * 1e6 / network.bandwidth_bytes_per_s)
             self._line_free_us = leaves_us
@@ -233,7 +251,7 @@ class MemoryTransport(asyncio.Transport):
         stuck = list(self._stuck)
         self._drop_stuck()
         for segment in stuck:
-            self._dispatch(segment)
+            self._go(segment)
         if self._is_lost:
             self._network.forget(self)
 
