@@ -23,9 +23,8 @@ from server.wire.messages import (
     Telemetry,
 )
 from server.wire.topics import topic_of
-from simulator.device_mishaps import drain_battery, lose_card
 from simulator.device_states import State
-from simulator.effects import Captured, CardLost, ImageReleased, Publish, SleepUntil, Woken
+from simulator.effects import Captured, Publish, Woken
 from simulator.profile import PROFILES
 from tests.support.device_playbook import (
     DEVICE_ID,
@@ -345,38 +344,7 @@ def test_hangs_until_its_watchdog_bites() -> None:
     assert play.device.state is State.HUNG
     play >> told(Done(image_name="image_1.jpg", next_wake=HALF_PAST_FIVE)) << []
     play >> later(599_999) << [] >> later(1) << ["cut", "connect 1"]
-    assert play.device.reset_reason.value == "task_wdt"
     assert Woken(2, "task_wdt") in play.history, "a reset begins a wake, and says so"
-
-
-def test_hanging_firmware_without_wifi_sleeps_after_its_watchdog() -> None:
-    play = Playbook("esp32s3-cam@3.5.0+hangs-after-error") >> wake()
-    for _ in range(6):  # three tries and a hang, the watchdog, three tries
-        play >> deadline()
-    assert play.device.state is not State.SLEEPING
-    play >> deadline()
-    assert play.device.state is State.SLEEPING
-    assert play.device.next_wake_ms is not None
-    assert len(play.device.pending) == 2
-
-
-def test_a_lost_card_ends_what_is_sent_of_it() -> None:
-    play = awake() >> told(Capture()) >> puback()
-    entry = play.device.card.pending[0]
-    assert [effect for effect in lose_card(play.device) if isinstance(effect, CardLost)] == [CardLost((entry.sha256,))]
-    play >> all_sent()
-    assert play.device.pending == ()
-    assert [effect for effect in play.history if isinstance(effect, Publish) and effect.event == "chunk"] == []
-    play >> told(Done(image_name="image_1.jpg", next_wake=HALF_PAST_FIVE))
-    assert [effect for effect in play.history if isinstance(effect, ImageReleased)] == []
-
-
-def test_an_empty_battery_is_dark_until_there_is_a_new_one() -> None:
-    play = awake() >> told(Capture())
-    assert play.performed(drain_battery(play.device, play.now_ms))[-1] == SleepUntil(None)
-    play >> wake() << ["dark"]
-    play.device.battery.renew()
-    play >> wake("poweron") << ["connect 1"]
 
 
 def test_a_storm_of_nearly_empty_messages_between_the_chunks() -> None:
