@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from alembic import command
@@ -13,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from server.migrations.environment import engine_for, hold_lock
+from server.migrations.environment import Say, engine_for, hold_lock
 
 _VERSION_TABLES = {"cameras": "alembic_version", "originals": "alembic_version_originals"}
 
@@ -28,15 +30,25 @@ def _config(history: str, stdout: io.StringIO | None = None) -> Config:
     return config
 
 
-async def _run(dsn: str, history: str, on_line: Callable[[str], None] | None, work: Callable[[Config], None]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """Who hears what of a migration. `before_statement` gets each statement's text; what it raises ends the run."""
+
+    on_line: Say | None = None
+    on_progress: Say | None = None
+    before_statement: Say | None = None
+
+
+async def _run(dsn: str, history: str, listener: Listener, now: datetime | None, work: Callable[[Config], None]) -> None:
     config = _config(history)
 
     def run(connection: Connection) -> None:
         hold_lock(connection)
         config.attributes["connection"] = connection
+        config.attributes["before_statement"] = listener.before_statement
         work(config)
 
-    engine = engine_for(dsn, on_line)
+    engine = engine_for(dsn, listener.on_line, listener.on_progress, now=now)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(run)
@@ -46,13 +58,21 @@ async def _run(dsn: str, history: str, on_line: Callable[[str], None] | None, wo
 
 
 async def upgrade(
-    dsn: str, revision: str = "head", on_line: Callable[[str], None] | None = None, *, history: str = "cameras"
+    dsn: str,
+    revision: str = "head",
+    on_line: Say | None = None,
+    *,
+    history: str = "cameras",
+    listener: Listener | None = None,
+    now: datetime | None = None,
 ) -> None:
-    """Brings the database up to the revision; each revision is one transaction. Lines it says go to `on_line`.
+    """Brings the database up to the revision. Lines it says go to `on_line`, or all to `listener`.
 
-    Raises what asyncpg raises, wrapped by SQLAlchemy, when SQL fails; the revisions before it stay applied.
+    Killed at any moment and started again, it goes on. Raises what asyncpg raises, wrapped by SQLAlchemy, when SQL
+    fails; the revisions before it stay applied. For rows that it writes it is `now` (None: real time).
     """
-    await _run(dsn, history, on_line, lambda config: command.upgrade(config, revision))
+    listener = listener or Listener(on_line=on_line)
+    await _run(dsn, history, listener, now, lambda config: command.upgrade(config, revision))
 
 
 async def upgrade_all(dsn: str, on_line: Callable[[str], None] | None = None) -> None:
@@ -62,10 +82,17 @@ async def upgrade_all(dsn: str, on_line: Callable[[str], None] | None = None) ->
 
 
 async def downgrade(
-    dsn: str, revision: str = "base", on_line: Callable[[str], None] | None = None, *, history: str = "cameras"
+    dsn: str,
+    revision: str = "base",
+    on_line: Say | None = None,
+    *,
+    history: str = "cameras",
+    listener: Listener | None = None,
+    now: datetime | None = None,
 ) -> None:
     """Takes the database back to the revision; `base` leaves nothing but the empty version table."""
-    await _run(dsn, history, on_line, lambda config: command.downgrade(config, revision))
+    listener = listener or Listener(on_line=on_line)
+    await _run(dsn, history, listener, now, lambda config: command.downgrade(config, revision))
 
 
 async def current(dsn: str, *, history: str = "cameras") -> str | None:

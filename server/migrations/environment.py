@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from datetime import datetime
 from logging.config import fileConfig
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Strin
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+APPLICATION_NAME = "wakestorm-migrate"
 _LOCK_KEY = 0x77616B65
+_LOCK_LOOK_S = 0.05
 _VERSION_LENGTH_CHARS_MAX = 128
 
 
@@ -43,30 +46,48 @@ class WideVersionPostgresql(PostgresqlImpl):
         return table
 
 
-def _pass_on(message: object, on_line: Callable[[str], None]) -> None:
+Say = Callable[[str], None]
+"""Takes one line that a migration says."""
+
+
+def _pass_on(message: object, on_line: Say | None, on_progress: Say | None) -> None:
     line = str(getattr(message, "message", message))
-    if not line.endswith(", skipping"):  # IF EXISTS had nothing to do: no news
+    if getattr(message, "severity_en", "") == "INFO":
+        on_line = on_progress
+    if on_line is not None and not line.endswith(", skipping"):  # IF EXISTS had nothing to do: no news
         on_line(line)
 
 
-def engine_for(dsn: str, on_line: Callable[[str], None] | None) -> AsyncEngine:
-    """An engine with one connection at a time; the server's notices go to `on_line`. Unix sockets by `?host=`."""
+def engine_for(
+    dsn: str, on_line: Say | None, on_progress: Say | None = None, *, now: datetime | None = None
+) -> AsyncEngine:
+    """An engine with one connection at a time. Unix sockets by `?host=`.
+
+    NOTICE goes to `on_line`, INFO, which tells how far long work has come, to `on_progress`. For its rows it is `now`.
+    """
     address = dsn.replace("postgresql+asyncpg://", "postgresql://", 1)
+    settings = {"application_name": APPLICATION_NAME, "client_min_messages": "notice"}
+    if now is not None:
+        settings["wakestorm.now"] = now.isoformat()
 
     async def connect() -> asyncpg.Connection[Any]:
-        connection = await asyncpg.connect(
-            address, server_settings={"application_name": "wakestorm-migrate", "client_min_messages": "notice"}
-        )
-        if on_line is not None:
-            connection.add_log_listener(lambda _, message: _pass_on(message, on_line))
+        connection = await asyncpg.connect(address, server_settings=settings, max_cached_statement_lifetime=0)
+        if on_line is not None or on_progress is not None:
+            connection.add_log_listener(lambda _, message: _pass_on(message, on_line, on_progress))
         return connection
 
     return create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
 
 
 def hold_lock(connection: Connection) -> None:
-    """Waits until no other session migrates this database; the lock goes with the connection."""
-    connection.exec_driver_sql(f"SELECT pg_advisory_lock({_LOCK_KEY})")
+    """Waits until no other session migrates this database; the lock goes with the connection.
+
+    It asks again and again: one long statement that waits would hold a snapshot, for which building an index waits.
+    """
+    while not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_LOCK_KEY})").scalar():
+        connection.commit()
+        connection.exec_driver_sql(f"SELECT pg_sleep({_LOCK_LOOK_S})")
+        connection.commit()
     connection.commit()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from server.migrations.script import run_files
+from server.migrations.script import build_index, outside_transaction, run_briefly, run_files
 
 revision = "wakestorm_tables"
 down_revision = "20251108210000_remove_duplicate_device_sessions"
@@ -13,8 +13,13 @@ _SQL = Path(__file__).parent.parent / "sql"
 
 
 def upgrade() -> None:
-    """Makes them."""
-    run_files(_SQL / "wakestorm", "tables", "chunks", "fn_missing_chunks", "captures", "ingestion", "access")
+    """Fills the new columns of images while others write; then makes the rest."""
+    folder = _SQL / "wakestorm"
+    with outside_transaction():
+        run_briefly(folder, "image_columns")
+        run_files(folder, "wire_image_names")
+        build_index("idx_device_images_wire_name", "device_images (device_id, wire_image_name, captured_at)")
+    run_files(folder, "chunks", "tables", "fn_missing_chunks", "captures", "ingestion", "access")
 
 
 def downgrade() -> None:

@@ -1,4 +1,5 @@
--- Back to the handler with 4 parameters (its file runs after this one); the removed duplicates return.
+-- Back to the handler with 4 parameters (its file runs after this one); the removed duplicates return, and what
+-- pointed at them points at them again unless it was changed since.
 DROP FUNCTION fn_wake_ingestion_handler(uuid, timestamptz, text, jsonb, uuid);
 DROP FUNCTION fn_log_duplicate_image(uuid, uuid, text, timestamptz, jsonb);
 DROP FUNCTION fn_check_image_resumable(uuid, text);
@@ -15,5 +16,36 @@ SELECT
 FROM device_images_duplicates_backup b
 JOIN devices d USING (device_id)
 ON CONFLICT (image_id) DO NOTHING;
-DROP PROCEDURE clean_up_duplicate_images(bigint);
+
+DO $$
+DECLARE
+    v_pointer record;
+BEGIN
+    PERFORM set_config('wakestorm.keeps_updated_at', 'on', true);
+    FOR v_pointer IN
+        SELECT DISTINCT
+            k.label, split_part(k.label, '.', 1)::regclass AS place, split_part(k.label, '.', 2) AS name,
+            a.attname AS key_name, format_type(a.atttypid, NULL) AS key_type
+        FROM device_images_duplicates_backup b
+        CROSS JOIN LATERAL jsonb_object_keys(b.moved_references) AS k (label)
+        JOIN pg_constraint p ON p.conrelid = to_regclass(split_part(k.label, '.', 1)) AND p.contype = 'p'
+        JOIN pg_attribute a ON a.attrelid = p.conrelid AND a.attnum = p.conkey[1]
+        ORDER BY k.label
+    LOOP
+        EXECUTE format(
+            'UPDATE %1$s t SET %2$I = b.image_id FROM device_images_duplicates_backup b'
+            ' CROSS JOIN LATERAL jsonb_array_elements_text(b.moved_references -> %5$L) AS pointing (key)'
+            ' WHERE t.%3$I = pointing.key::%4$s AND t.%2$I = b.kept_image_id'
+            ' AND EXISTS (SELECT FROM device_images i WHERE i.image_id = b.image_id)',
+            v_pointer.place, v_pointer.name, v_pointer.key_name, v_pointer.key_type, v_pointer.label
+        );
+    END LOOP;
+    PERFORM set_config('wakestorm.keeps_updated_at', '', true);
+END
+$$;
+
+DROP PROCEDURE clean_up_duplicate_images(bigint, integer);
+DROP PROCEDURE rank_duplicate_images(bigint, bigint);
+DROP PROCEDURE repoint_superfluous_images();
 DROP TABLE device_images_duplicates_backup;
+DROP INDEX IF EXISTS idx_device_sessions_image;

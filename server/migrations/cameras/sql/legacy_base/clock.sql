@@ -31,11 +31,14 @@ $$;
 COMMENT ON FUNCTION fn_uuid() IS
     'A new id: random, or made from the setting wakestorm.id_seed and a counter when that is set';
 
+-- Under the setting wakestorm.keeps_updated_at a migration rewrites rows without making them look new.
 CREATE FUNCTION fn_set_updated_at() RETURNS trigger
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    NEW.updated_at := fn_now();
+    IF coalesce(current_setting('wakestorm.keeps_updated_at', true), '') = '' THEN
+        NEW.updated_at := fn_now();
+    END IF;
     RETURN NEW;
 END
 $$;

@@ -1,3 +1,8 @@
+-- What a resume migration that was killed half-way left goes too.
+DROP PROCEDURE IF EXISTS clean_up_duplicate_images(bigint, integer);
+DROP PROCEDURE IF EXISTS rank_duplicate_images(bigint, bigint);
+DROP PROCEDURE IF EXISTS repoint_superfluous_images();
+DROP TABLE IF EXISTS device_images_duplicates_backup;
 DROP FUNCTION fn_wake_ingestion_handler(uuid, timestamptz, text, jsonb);
 DROP FUNCTION fn_log_device_ack(uuid, text, text, text, text, jsonb, uuid, timestamptz, integer[], boolean, text);
 DROP FUNCTION fn_calculate_next_wake_time(timestamptz, text, text);

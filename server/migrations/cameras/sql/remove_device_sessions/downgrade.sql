@@ -12,6 +12,7 @@ CREATE TABLE device_sessions (
     CONSTRAINT device_sessions_status_check CHECK (status IN ('in_progress', 'completed', 'timeout', 'error'))
 );
 CREATE INDEX idx_device_sessions_device ON device_sessions (device_id, session_start_time);
+CREATE INDEX idx_device_sessions_image ON device_sessions (image_id);
 
 INSERT INTO device_sessions (
     session_id, device_id, session_start_time, session_end_time, next_wake_at, image_id, chunks_sent, chunks_total,

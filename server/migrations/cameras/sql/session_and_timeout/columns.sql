@@ -1,30 +1,4 @@
--- 20251108200001_session_and_timeout_fix, steps 1 to 3: the session table is there, images and commands get what
--- timeouts and retries need.
-
-DO $$
-BEGIN
-    IF to_regclass('device_wake_sessions') IS NULL THEN
-        RAISE EXCEPTION 'table device_wake_sessions is missing'
-            USING ERRCODE = 'undefined_table',
-            HINT = 'Sessions live there; restore it (revision legacy_base makes it) and run the migration again.';
-    END IF;
-END
-$$;
-
-ALTER TABLE device_images
-    ADD COLUMN retry_count integer NOT NULL DEFAULT 0,
-    ADD COLUMN max_retries integer NOT NULL DEFAULT 3,
-    ADD COLUMN failed_at timestamptz,
-    ADD COLUMN timeout_reason text,
-    ADD COLUMN session_id uuid REFERENCES device_wake_sessions ON DELETE SET NULL,
-    ADD COLUMN last_chunk_at timestamptz,
-    ADD CONSTRAINT device_images_retry_count_check CHECK (retry_count >= 0),
-    ADD CONSTRAINT device_images_max_retries_check CHECK (max_retries >= 0);
-CREATE INDEX idx_device_images_session ON device_images (session_id);
-CREATE INDEX idx_device_images_incomplete ON device_images (device_id, captured_at)
-    WHERE status IN ('pending', 'receiving', 'failed');
-CREATE INDEX idx_device_images_open ON device_images (image_id) WHERE status IN ('pending', 'receiving');
-
+-- 20251108200001_session_and_timeout_fix: what timeouts and retries need of commands and alerts.
 ALTER TABLE device_commands
     ADD COLUMN priority integer NOT NULL DEFAULT 5,
     ADD COLUMN scheduled_for timestamptz,

@@ -55,6 +55,7 @@ WHERE c.chunk_index >= 0 AND NOT EXISTS (
 DROP TABLE device_image_chunks_by_name;
 
 -- The old buffer forgot chunks after 30 minutes and the count did not notice: the count follows what is there.
+SELECT set_config('wakestorm.keeps_updated_at', 'on', true);
 UPDATE device_images i
 SET
     received_chunks = there.chunks,
@@ -64,3 +65,4 @@ FROM (
     FROM device_images o WHERE o.status <> 'complete'
 ) AS there
 WHERE i.image_id = there.image_id AND i.received_chunks <> there.chunks;
+SELECT set_config('wakestorm.keeps_updated_at', '', true);

@@ -7,36 +7,13 @@ ALTER TABLE devices
     ADD COLUMN location text;
 COMMENT ON COLUMN devices.protocol_version IS 'The dialect that the device was last heard speaking';
 
-ALTER TABLE device_images
-    ADD COLUMN wire_image_name text,
-    ADD COLUMN captured_at_source text NOT NULL DEFAULT 'device',
-    ADD COLUMN chunk_size_bytes integer,
-    ADD COLUMN sha256 text,
-    ADD COLUMN object_key text,
-    ADD COLUMN attempt integer NOT NULL DEFAULT 0,
-    ADD COLUMN dialect text,
-    ADD COLUMN completed_at timestamptz,
-    ADD CONSTRAINT device_images_captured_at_source_check CHECK (captured_at_source IN ('device', 'server')),
-    ADD CONSTRAINT device_images_received_chunks_check CHECK (received_chunks >= 0);
-UPDATE device_images SET wire_image_name = image_name;
-ALTER TABLE device_images ALTER COLUMN wire_image_name SET NOT NULL;
-CREATE INDEX idx_device_images_wire_name ON device_images (device_id, wire_image_name, captured_at);
+ALTER TABLE device_images ALTER COLUMN wire_image_name SET NOT NULL; -- a CHECK says so already: nothing is read
+ALTER TABLE device_images DROP CONSTRAINT device_images_wire_image_name_set;
 COMMENT ON COLUMN device_images.wire_image_name IS
     'The device''s own name for the image; image_name differs when the device used a name twice';
 COMMENT ON COLUMN device_images.attempt IS
     'How often a whole but damaged copy was set aside; its chunks stand in device_image_chunks_aside';
-
--- A row written by hand needs no second name.
-CREATE FUNCTION fn_set_wire_image_name() RETURNS trigger
-LANGUAGE plpgsql
-AS $$
-BEGIN
-    NEW.wire_image_name := coalesce(NEW.wire_image_name, NEW.image_name);
-    RETURN NEW;
-END
-$$;
-CREATE TRIGGER device_images_wire_image_name BEFORE INSERT ON device_images
-    FOR EACH ROW EXECUTE FUNCTION fn_set_wire_image_name();
+DROP PROCEDURE fill_wire_image_names(integer);
 
 ALTER TABLE device_wake_sessions
     ADD COLUMN ended_at timestamptz,

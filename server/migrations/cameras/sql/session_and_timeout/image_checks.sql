@@ -1,0 +1,3 @@
+-- Reads all images while others go on writing.
+ALTER TABLE device_images VALIDATE CONSTRAINT device_images_retry_count_check;
+ALTER TABLE device_images VALIDATE CONSTRAINT device_images_max_retries_check;
