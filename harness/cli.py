@@ -1,4 +1,4 @@
-"""The command line: `wakestorm run | soak | lint | ls | serve | board | monitor | db | version`.
+"""The command line: `wakestorm run | soak | lint | ls | serve | board | monitor | db | bench | version`.
 
 Start here; each command's work is in its own `cli_*` file, imported when the command runs, so that `--help` is quick.
 Standard output carries results only; progress and errors go to standard error.
@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, TextIO
 
 import typer
 
-from harness import cli_console
+from harness import cli_bench, cli_console
 from harness.cli_boards import boards
 from harness.cli_firmware import firmware
 
@@ -45,6 +45,7 @@ database = typer.Typer(
     epilog=EXIT_CODES_HELP,
 )
 app.add_typer(database)
+app.add_typer(cli_bench.app)
 cli_console.register(app, EXIT_CODES_HELP)
 
 

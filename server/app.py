@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from server.clock import Clock, SteppedClock
@@ -34,7 +34,7 @@ from server.upkeep import Upkeep
 from server.wire.topics import uplink_filters
 from server.writing import Outgoing
 
-__all__ = ["App", "Parts", "Settings", "migrate", "new_inline_offload", "new_seeded_ids", "open_pool"]
+__all__ = ["App", "Parts", "Settings", "migrate", "new_inline_offload", "new_seeded_ids", "open_pool", "revisions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +147,22 @@ class App:
         self.parts.offload.close()
 
 
-async def migrate(dsn: str) -> None:
-    """Bring a database to the newest revision of every history."""
-    from server.migrations.apply import upgrade_all
+async def migrate(
+    dsn: str,
+    revision: str = "head",
+    *,
+    on_line: Callable[[str], None] | None = None,
+    on_progress: Callable[[str], None] | None = None,
+    now: datetime | None = None,
+) -> None:
+    """Bring a database up or down to a revision of the cameras; `head` is the newest of every history."""
+    from server.migrations.apply import Listener, move_all
 
-    await upgrade_all(dsn)
+    await move_all(dsn, revision, listener=Listener(on_line=on_line, on_progress=on_progress), now=now)
+
+
+def revisions() -> list[str]:
+    """The revisions of the cameras history, oldest first."""
+    from server.migrations import apply
+
+    return apply.revisions()

@@ -10,6 +10,7 @@ import asyncpg
 
 from server.clock import SystemClock
 from server.migrations.apply import HISTORIES, current, offline_sql, upgrade, upgrade_all
+from server.migrations.script import MigrationStuck
 from server.monitor import time_out
 from server.serving import ServeError, newest_revision, place_of, words_of
 from server.store import Store, open_pool
@@ -107,6 +108,8 @@ def reached(url: str, work: Coroutine[Any, Any, T]) -> T:
         raise ServeError(f"{place_of(url)}: {words_of(error)}; check --database-url or DATABASE_URL") from error
     except ServeError:
         raise
+    except MigrationStuck as error:
+        raise ServeError(f"{place_of(url)}: {error}") from error
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in ("sqlalchemy", "alembic"):
             raise

@@ -39,7 +39,9 @@ class Listener:
     before_statement: Say | None = None
 
 
-async def _run(dsn: str, history: str, listener: Listener, now: datetime | None, work: Callable[[Config], None]) -> None:
+async def _run(
+    dsn: str, history: str, listener: Listener, now: datetime | None, work: Callable[[Config], None]
+) -> None:
     config = _config(history)
 
     def run(connection: Connection) -> None:
@@ -93,6 +95,52 @@ async def downgrade(
     """Takes the database back to the revision; `base` leaves nothing but the empty version table."""
     listener = listener or Listener(on_line=on_line)
     await _run(dsn, history, listener, now, lambda config: command.downgrade(config, revision))
+
+
+async def move(
+    dsn: str,
+    revision: str = "head",
+    *,
+    history: str = "cameras",
+    listener: Listener | None = None,
+    now: datetime | None = None,
+) -> None:
+    """Brings the database up or down to the revision, wherever it stands. Raises ValueError for an unknown one."""
+    going = downgrade if _is_behind(history, revision, await current(dsn, history=history)) else upgrade
+    await going(dsn, revision, history=history, listener=listener, now=now)
+
+
+async def move_all(
+    dsn: str, revision: str = "head", *, listener: Listener | None = None, now: datetime | None = None
+) -> None:
+    """Brings the cameras up or down to the revision, and at `head` every history to its own head.
+
+    The other histories build on the newest cameras: on the way down they are taken away first, with their rows.
+    """
+    names = revisions()
+    if revision not in ("head", names[-1]):
+        for history in reversed(HISTORIES[1:]):
+            if await current(dsn, history=history) is not None:
+                await downgrade(dsn, history=history, listener=listener, now=now)
+    await move(dsn, revision, listener=listener, now=now)
+    if revision == "head":
+        for history in HISTORIES[1:]:
+            await upgrade(dsn, history=history, listener=listener, now=now)
+
+
+def revisions(history: str = "cameras") -> list[str]:
+    """The names of a history's revisions, oldest first."""
+    script = ScriptDirectory.from_config(_config(history))
+    return [found.revision for found in reversed(list(script.walk_revisions()))]
+
+
+def _is_behind(history: str, revision: str, stands_at: str | None) -> bool:
+    """Whether the revision is older than the one that the database stands at."""
+    names = revisions(history)
+    places = {None: -1, "base": -1, "head": len(names) - 1} | {name: place for place, name in enumerate(names)}
+    if revision not in places:
+        raise ValueError(f"there is no revision {revision!r}; there are base, {', '.join(names)}, head")
+    return places[revision] < places.get(stands_at, -1)
 
 
 async def current(dsn: str, *, history: str = "cameras") -> str | None:

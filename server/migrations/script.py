@@ -70,14 +70,15 @@ def outside_transaction() -> Iterator[None]:
         yield
 
 
-def _scripts(folder: Path, *names: str) -> Iterator[str]:
+def _scripts(folder: Path, *names: str) -> Iterator[tuple[str, str]]:
     for name in names:
-        yield from split_statements((folder / f"{name}.sql").read_text(encoding="utf-8"))
+        for statement in split_statements((folder / f"{name}.sql").read_text(encoding="utf-8")):
+            yield name, statement
 
 
 def run_files(folder: Path, *names: str) -> None:
     """Runs the named .sql files of the folder, one after another."""
-    for statement in _scripts(folder, *names):
+    for _, statement in _scripts(folder, *names):
         _run(statement)
 
 
@@ -87,7 +88,7 @@ def run_briefly(folder: Path, *names: str) -> None:
     A lock that is not to be had soon is asked for again later. Raises MigrationStuck in the end.
     """
     _run(f"SET lock_timeout = {LOCK_TIMEOUT_MS}")
-    for statement in _scripts(folder, *names):
+    for name, statement in _scripts(folder, *names):
         for _ in range(LOCK_TRIES):
             try:
                 _run(statement)
@@ -98,7 +99,7 @@ def run_briefly(folder: Path, *names: str) -> None:
             else:
                 break
         else:
-            raise MigrationStuck(f"a table stays locked by others: {statement.splitlines()[0]}")
+            raise MigrationStuck(f"tables stay locked by others; end long transactions and start again ({name}.sql)")
     _run("RESET lock_timeout")
 
 
@@ -130,15 +131,15 @@ def build_unique_index(name: str, definition: str, folder: Path, cure: str) -> N
     raise MigrationStuck(f"index {name}: new duplicates came faster than they were moved; stop the old servers first")
 
 
-def lock_tables(*names: str) -> None:
-    """Takes ACCESS EXCLUSIVE locks until the end of the transaction, without making anybody wait for long."""
+def lock_tables(*names: str, mode: str = "ACCESS EXCLUSIVE") -> None:
+    """Locks the tables until the end of the transaction, all or none at a time: nobody waits for long or deadlocks."""
     _run(
         f"""DO $lock$
 BEGIN
     FOR i IN 1..{LOCK_TRIES} LOOP
         BEGIN
             SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS};
-            LOCK TABLE {", ".join(names)} IN ACCESS EXCLUSIVE MODE;
+            LOCK TABLE {", ".join(names)} IN {mode} MODE;
             SET LOCAL lock_timeout = 0;
             RETURN;
         EXCEPTION WHEN lock_not_available THEN

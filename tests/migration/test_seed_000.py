@@ -10,10 +10,10 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from sqlalchemy.exc import SQLAlchemyError
 
 import server.database
 from server.migrations import apply
+from server.migrations.script import MigrationStuck
 from tests.migration.support import Connection, Database
 from tests.migration.test_history import SEED_000_LINES
 
@@ -22,8 +22,7 @@ pytestmark = pytest.mark.postgres
 DUPLICATES = Path(server.database.__file__).with_name("demo_duplicates.sql").read_text(encoding="utf-8")
 RESUME = "APPLY_IMAGE_RESUME_MIGRATION"
 CONSTRAINT = (
-    "ALTER TABLE device_images "
-    "ADD CONSTRAINT device_images_device_id_image_name_key UNIQUE (device_id, image_name)"
+    "ALTER TABLE device_images ADD CONSTRAINT device_images_device_id_image_name_key UNIQUE (device_id, image_name)"
 )
 FIVE_PARAMETERS = """
     CREATE OR REPLACE FUNCTION fn_wake_ingestion_handler(
@@ -253,7 +252,9 @@ async def test_rows_that_come_between_clean_up_and_index_are_cleaned_up_too(empt
             )
 
     def migrate() -> None:
-        asyncio.run(apply.upgrade(empty.dsn(), listener=apply.Listener(before_statement=_in_thread(insert_before_index))))
+        asyncio.run(
+            apply.upgrade(empty.dsn(), listener=apply.Listener(before_statement=_in_thread(insert_before_index)))
+        )
 
     await asyncio.to_thread(migrate)
     async with empty.connect() as owner:
@@ -291,10 +292,9 @@ async def test_somebody_who_holds_the_table_is_waited_for_and_named(
     monkeypatch.setattr("server.migrations.script.LOCK_TRIES", 2)
     monkeypatch.setattr("server.migrations.script.LOCK_PAUSE_S", 0.01)
     await _legacy(empty)
-    async with empty.connect() as other:
-        async with other.transaction():
-            await other.execute("LOCK TABLE device_images IN ACCESS SHARE MODE")
-            with pytest.raises(SQLAlchemyError, match="stay locked by others"):
-                await apply.upgrade(empty.dsn(), RESUME)
+    async with empty.connect() as other, other.transaction():
+        await other.execute("LOCK TABLE device_images IN ACCESS SHARE MODE")
+        with pytest.raises(MigrationStuck, match="stay locked by others"):
+            await apply.upgrade(empty.dsn(), RESUME)
     await apply.upgrade(empty.dsn(), RESUME)
     assert await apply.current(empty.dsn()) == RESUME

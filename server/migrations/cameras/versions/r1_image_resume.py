@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from server.migrations.script import build_index, build_unique_index, lock_tables, outside_transaction, run_files, say
+from server.migrations.script import (
+    build_index,
+    build_unique_index,
+    lock_tables,
+    outside_transaction,
+    run_briefly,
+    run_files,
+    say,
+)
 
 revision = "APPLY_IMAGE_RESUME_MIGRATION"
 down_revision = "legacy_base"
@@ -14,7 +22,7 @@ _UNIQUE = "device_images_device_id_image_name_key"
 
 
 def upgrade() -> None:
-    """Cleans up and builds the indexes while others write; then forbids duplicates, and says the lines of the seed."""
+    """Cleans up and builds the indexes while others write, forbids duplicates, and says the lines of the seed."""
     folder = _SQL / "image_resume"
     with outside_transaction():
         run_files(folder, "backup", "clean_up")
@@ -22,8 +30,8 @@ def upgrade() -> None:
         run_files(folder, "sessions_index")
         build_unique_index(_UNIQUE, "device_images (device_id, image_name)", folder, "clean_up_call")
         run_files(folder, "clean_up_summary")
-    lock_tables("device_images")
-    run_files(folder, "unique")
+        run_briefly(folder, "unique")
+    lock_tables("devices", "device_images", mode="SHARE ROW EXCLUSIVE")
     say("✓ Added UNIQUE constraint on device_images(device_id, image_name)")
     say("✓ Created index idx_device_images_resume")
     run_files(folder, "duplicate_images_log")

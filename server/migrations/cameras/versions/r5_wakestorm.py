@@ -13,13 +13,18 @@ _SQL = Path(__file__).parent.parent / "sql"
 
 
 def upgrade() -> None:
-    """Fills the new columns of images while others write; then makes the rest."""
+    """Fills the new columns of images, and moves chunks, while others write; then makes the rest."""
     folder = _SQL / "wakestorm"
     with outside_transaction():
-        run_briefly(folder, "image_columns")
+        run_briefly(folder, "image_columns", "columns")
         run_files(folder, "wire_image_names")
+        run_briefly(folder, "wire_image_name_set")
         build_index("idx_device_images_wire_name", "device_images (device_id, wire_image_name, captured_at)")
-    run_files(folder, "chunks", "tables", "fn_missing_chunks", "captures", "ingestion", "access")
+        build_index("idx_device_wake_payloads_session", "device_wake_payloads (session_id)")
+        run_briefly(folder, "chunk_buffer")
+        run_files(folder, "chunks")
+        run_briefly(folder, "chunk_keys")
+    run_files(folder, "tables", "fn_missing_chunks", "captures", "ingestion", "access")
 
 
 def downgrade() -> None:

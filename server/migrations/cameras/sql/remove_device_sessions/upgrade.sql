@@ -1,15 +1,3 @@
--- 20251108210000_remove_duplicate_device_sessions: one table of sessions, device_wake_sessions.
-
-DO $$
-BEGIN
-    IF to_regclass('device_wake_sessions') IS NULL THEN
-        RAISE EXCEPTION 'table device_wake_sessions is missing'
-            USING ERRCODE = 'undefined_table',
-            HINT = 'It is the primary table of sessions; device_sessions is not dropped without it.';
-    END IF;
-END
-$$;
-
 -- Where it was dropped by hand already, there is nothing to carry over.
 CREATE TABLE IF NOT EXISTS device_sessions (
     session_id uuid, device_id uuid, session_start_time timestamptz, session_end_time timestamptz,

@@ -17,9 +17,9 @@ BEGIN
     END LOOP;
     CALL secure_table('sites', v_by_program);
     FOREACH v_name IN ARRAY ARRAY[
-        'device_site_assignments', 'device_images', 'device_wake_sessions', 'device_wake_payloads', 'device_commands',
+        'device_site_assignments', 'device_wake_sessions', 'device_wake_payloads', 'device_commands',
         'device_alerts', 'device_history', 'device_ack_log', 'duplicate_images_log', 'device_image_chunks_staged',
-        'device_images_duplicates_backup', 'device_sessions_backup'
+        'device_images_duplicates_backup', 'device_sessions_backup', 'device_images'
     ] LOOP
         CALL secure_table(v_name::regclass, v_by_device);
     END LOOP;

@@ -11,11 +11,9 @@ ALTER TABLE device_images
     DROP CONSTRAINT IF EXISTS device_images_captured_at_source_check,
     ADD CONSTRAINT device_images_captured_at_source_check CHECK (captured_at_source IN ('device', 'server')) NOT VALID,
     DROP CONSTRAINT IF EXISTS device_images_received_chunks_check,
-    ADD CONSTRAINT device_images_received_chunks_check CHECK (received_chunks >= 0) NOT VALID,
-    DROP CONSTRAINT IF EXISTS device_images_wire_image_name_set,
-    ADD CONSTRAINT device_images_wire_image_name_set CHECK (wire_image_name IS NOT NULL) NOT VALID;
+    ADD CONSTRAINT device_images_received_chunks_check CHECK (received_chunks >= 0) NOT VALID;
 
--- A row written by hand needs no second name.
+-- A row written by hand, or by a server of before, needs no second name.
 CREATE OR REPLACE FUNCTION fn_set_wire_image_name() RETURNS trigger
 LANGUAGE plpgsql
 AS $$
@@ -26,3 +24,7 @@ END
 $$;
 CREATE OR REPLACE TRIGGER device_images_wire_image_name BEFORE INSERT ON device_images
     FOR EACH ROW EXECUTE FUNCTION fn_set_wire_image_name();
+-- Only now: from here on every new row has its name.
+ALTER TABLE device_images
+    DROP CONSTRAINT IF EXISTS device_images_wire_image_name_set,
+    ADD CONSTRAINT device_images_wire_image_name_set CHECK (wire_image_name IS NOT NULL) NOT VALID;

@@ -1,36 +1,14 @@
 -- wakestorm's own columns and tables: captures told apart from names, chunks keyed by their image, sessions that
 -- remember what was answered, and a place for messages that nobody could read.
 
-ALTER TABLE devices
-    ADD COLUMN protocol_version text,
-    ADD COLUMN topic_family text,
-    ADD COLUMN location text;
 COMMENT ON COLUMN devices.protocol_version IS 'The dialect that the device was last heard speaking';
 
-ALTER TABLE device_images ALTER COLUMN wire_image_name SET NOT NULL; -- a CHECK says so already: nothing is read
-ALTER TABLE device_images DROP CONSTRAINT device_images_wire_image_name_set;
 COMMENT ON COLUMN device_images.wire_image_name IS
     'The device''s own name for the image; image_name differs when the device used a name twice';
 COMMENT ON COLUMN device_images.attempt IS
     'How often a whole but damaged copy was set aside; its chunks stand in device_image_chunks_aside';
 DROP PROCEDURE fill_wire_image_names(integer);
 
-ALTER TABLE device_wake_sessions
-    ADD COLUMN ended_at timestamptz,
-    ADD COLUMN last_message_at timestamptz,
-    ADD COLUMN topic_family text,
-    ADD COLUMN hello_digest text,
-    ADD COLUMN answer text,
-    ADD COLUMN answer_image_id uuid,
-    ADD COLUMN payload_id uuid,
-    ADD COLUMN pending_list text[],
-    ADD COLUMN message_count integer NOT NULL DEFAULT 1,
-    ADD COLUMN chunk_duplicates integer NOT NULL DEFAULT 0,
-    ADD COLUMN asked_at timestamptz,
-    ADD COLUMN missing_rounds integer NOT NULL DEFAULT 0,
-    ADD COLUMN backlog_asked jsonb NOT NULL DEFAULT '[]',
-    ADD COLUMN offers_expected integer,
-    ADD COLUMN images_stored jsonb NOT NULL DEFAULT '[]';
 COMMENT ON COLUMN device_wake_sessions.answer IS 'What the HELLO was answered with';
 COMMENT ON COLUMN device_wake_sessions.payload_id IS 'The wake payload that the HELLO began';
 COMMENT ON COLUMN device_wake_sessions.asked_at IS 'When chunks or images were last asked for';
@@ -46,10 +24,6 @@ WHERE s.status = 'in_progress' AND EXISTS (
 );
 CREATE UNIQUE INDEX device_wake_sessions_one_open ON device_wake_sessions (device_id) WHERE status = 'in_progress';
 CREATE INDEX idx_device_wake_sessions_open ON device_wake_sessions (last_message_at) WHERE status = 'in_progress';
-
-ALTER TABLE device_wake_payloads
-    ADD COLUMN session_id uuid REFERENCES device_wake_sessions ON DELETE SET NULL;
-CREATE INDEX idx_device_wake_payloads_session ON device_wake_payloads (session_id);
 
 ALTER TABLE duplicate_images_log
     ADD COLUMN session_id uuid REFERENCES device_wake_sessions ON DELETE SET NULL,
