@@ -28,7 +28,9 @@ SELECT
     CASE WHEN n = 41 THEN at.time + interval '1 minute' END, 63, CASE WHEN n = 41 THEN 63 ELSE n % 7 * 9 END,
     CASE WHEN n = 41 THEN 'complete' ELSE (ARRAY['pending', 'receiving', 'failed'])[n % 3 + 1] END,
     jsonb_build_object('wake', n), at.time, at.time + interval '1 minute'
-FROM generate_series(1, 41) AS n, LATERAL (SELECT timestamptz '2025-10-30 00:00Z' + n * interval '3 hours' AS time) AS at;
+FROM
+    generate_series(1, 41) AS n,
+    LATERAL (SELECT timestamptz '2025-10-30 00:00Z' + n * interval '3 hours' AS time) AS at;
 
 -- Twice each: the newer version has come further.
 INSERT INTO device_images (
@@ -75,7 +77,9 @@ INSERT INTO device_images (
 SELECT
     md5('seed-000/10567/' || n)::uuid, '57b7f85e-354f-4a51-a8f8-5aecff515768', 'image_10567.jpg', 49272, at.time, 49,
     n * 7, 'receiving', at.time, at.time + interval '30 seconds'
-FROM generate_series(1, 3) AS n, LATERAL (SELECT timestamptz '2025-11-05 00:00Z' + n * interval '3 hours' AS time) AS at;
+FROM
+    generate_series(1, 3) AS n,
+    LATERAL (SELECT timestamptz '2025-11-05 00:00Z' + n * interval '3 hours' AS time) AS at;
 
 -- Two images that nothing is wrong with.
 INSERT INTO device_images (
