@@ -193,6 +193,11 @@ class Board:
         self.mode, self._typed = Mode.ASLEEP, b""
         self._pending = None if wake_at_ms is None else _Pending(wake_at_ms, ChipReset.DEEP_SLEEP)
 
+    def wakes_at(self, at_ms: float) -> None:
+        """Set the timer of a deep sleep anew; heard in deep sleep only."""
+        if self.mode is Mode.ASLEEP:
+            self._pending = _Pending(at_ms, ChipReset.DEEP_SLEEP)
+
     # -- the serial line ---------------------------------------------------------------------------
 
     def feed(self, data: bytes, now_ms: float, baud: int | None = None) -> bytes:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import mmap
 import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -18,11 +19,18 @@ import typer
 
 from simulator.board.board import Board
 from simulator.board.board_fault import MEANINGS, OF_ADDRESSES, OF_COMMANDS, BoardFault, FaultKind, parse
+from simulator.board.camera_app import CameraApp
+from simulator.board.control import COMMANDS, Control
+from simulator.board.control import send as send_order
+from simulator.board.control import serve as serve_orders
 from simulator.board.efuse import ChipIdentity
 from simulator.board.flash import NorFlash
 from simulator.board.host import BoardHost
+from simulator.board.machine import unix_ms
 from simulator.board.ports import Port
+from simulator.link.paho import PahoLink
 
+PROGRAM: Final = "wakestorm board"
 DEFAULT_MAC: Final = "7CDFA1E0B0C5"
 EXIT_CODES_HELP: Final = """
 Exit codes: 0 stopped by SIGTERM or Ctrl-C; 3 the port can not be had; 64 wrong command line.
@@ -49,20 +57,23 @@ class BoardOptions:
     flash_file: Path | None
     log_file: Path | None
     faults: tuple[BoardFault, ...]
+    control: Path | None = None
     pty: Path | None = None
     tcp: int | None = None
     rfc2217: int | None = None
 
 
-def _fault_help() -> str:
+def _after_help() -> str:
     lines = ["Faults, for --faults, separated by commas:"]
     for kind in FaultKind:
         form = f"{kind}:COMMAND:NTH" if kind in OF_COMMANDS else f"{kind}:ADDRESS" if kind in OF_ADDRESSES else kind
         lines.append(f"  {form:<28} {MEANINGS[kind]}")
+    lines += ["", "\b", "Commands, for --control and --send:"]
+    lines += [f"  {command:<28} {meaning}" for command, meaning in COMMANDS.items()]
     return "\b\n" + "\n".join(lines)
 
 
-@app.command(epilog=_fault_help() + "\n\n" + EXIT_CODES_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@app.command(epilog=_after_help() + "\n\n" + EXIT_CODES_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 def board(
     pty: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Symbolic link to the pseudo-terminal (the default port).")
@@ -83,6 +94,12 @@ def board(
     log: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append all serial output, also what nobody reads.")
     ] = None,
+    control: Annotated[
+        Path | None, typer.Option(metavar="SOCKET", help="Take commands on this Unix socket; see below.")
+    ] = None,
+    send: Annotated[
+        str, typer.Option(metavar="COMMAND", help="Send one command to the board at --control, print its answer.")
+    ] = "",
 ) -> None:
     """Start a virtual ESP32-S3 and print its port; esptool and serial monitors take it for a board.
 
@@ -94,7 +111,11 @@ def board(
       esptool --chip esp32s3 --port /tmp/cam flash-id
       wakestorm board --tcp 0 --flash cam.bin --flash-size 16
       wakestorm board --faults lost-reply:flash_defl_data:3
+      wakestorm board --pty /tmp/cam --control /tmp/cam.ctl
+      wakestorm board --control /tmp/cam.ctl --send "power off at chunk[5].sent back 2000"
     """
+    if send:
+        raise typer.Exit(_ask(control, send))
     if sum(option is not None for option in (pty, tcp, rfc2217)) > 1:
         raise BoardError("--pty, --tcp and --rfc2217 exclude each other: a board has one port")
     options = BoardOptions(
@@ -102,6 +123,7 @@ def board(
         flash_mb=_flash_mb(flash_size),
         flash_file=flash,
         log_file=log,
+        control=control,
         faults=tuple(parse(text) for text in faults.split(",") if text.strip()),
         pty=pty,
         tcp=tcp,
@@ -145,24 +167,46 @@ def port_of(options: BoardOptions) -> Port:
         from simulator.board.ports.tcp import TcpPort
 
         return TcpPort(options.tcp)
+    if options.rfc2217 is not None:
+        from simulator.board.ports.rfc2217 import Rfc2217Port
+
+        return Rfc2217Port(options.rfc2217)
     from simulator.board.ports.pty import PtyPort
 
     return PtyPort(options.pty)
 
 
+def _ask(control: Path | None, order: str) -> int:
+    """0 where the board did it, 64 where it knows no such command."""
+    if control is None:
+        raise BoardError("--send needs --control: the socket of the board that is meant")
+    try:
+        answer = asyncio.run(send_order(control, order))
+    except (OSError, ValueError) as error:
+        raise BoardError(f"no board answers at {control}: {error}", 3) from error
+    print(json.dumps(answer, sort_keys=True))
+    return 0 if answer["ok"] else 64
+
+
 async def _serve(options: BoardOptions) -> None:
-    with ExitStack() as stack:
+    async with AsyncExitStack() as stack:
         flash = stack.enter_context(opened_flash(options.flash_file, options.flash_mb << 20))
         log = stack.enter_context(options.log_file.open("ab")) if options.log_file is not None else None
         port = port_of(options)
-        chip = ChipIdentity(mac=options.mac)
-        core = Board(chip, flash, has_lines=port.has_lines, faults=options.faults)
+        core = Board(ChipIdentity(mac=options.mac), flash, has_lines=port.has_lines, faults=options.faults)
         host = BoardHost(core, port, log=log)
+        app = CameraApp(host, PahoLink, unix_ms)
+        host.run(app)
+        stack.push_async_callback(app.close)
+        stack.callback(host.unplug)
         try:
             await host.plug()
+            if options.control is not None:
+                server = await serve_orders(options.control, Control(host, app).perform)
+                stack.callback(options.control.unlink, missing_ok=True)
+                stack.callback(server.close)
         except OSError as error:
             raise BoardError(f"the port can not be had: {error}", 3) from error
-        stack.callback(host.unplug)
         print(port.name, flush=True)
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -174,7 +218,9 @@ async def _serve(options: BoardOptions) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line to its exit code; errors are one line on standard error."""
     try:
-        code = app(args=list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+        code = app(
+            args=list(sys.argv[1:] if arguments is None else arguments), prog_name=PROGRAM, standalone_mode=False
+        )
         return int(code) if isinstance(code, int) else 0
     except (BoardError, ValueError) as error:
         print(f"wakestorm board: {error}", file=sys.stderr)

@@ -108,6 +108,11 @@ class BoardHost:
         self.board.app_sleeps(None if for_ms is None else self.now_ms + for_ms)
         self._settle()
 
+    def wakes_in(self, for_ms: float) -> None:
+        """Set the timer of a deep sleep anew."""
+        self.board.wakes_at(self.now_ms + for_ms)
+        self._settle()
+
     # -- the line ----------------------------------------------------------------------------------
 
     def _received(self, data: bytes, baud: int | None) -> None:

@@ -1,0 +1,107 @@
+"""`wakestorm board` as a child: its port, its control socket, its file, and faults as esptool meets them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulator.board.cli import main
+from tests.support.board_images import flashed
+from tests.support.virtual_board import ROOT, esptool, running_board
+
+FAST = ("--connect-attempts", "1")
+
+
+def ask(socket: Path, order: str) -> tuple[int, dict[str, object]]:
+    """`wakestorm board --send`."""
+    command = [sys.executable, "-P", "-m", "harness.cli", "board", "--control", str(socket), "--send", order]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--tcp", "0", "--rfc2217", "0"], "exclude each other"),
+        (["--mac", "12:34"], "--mac is '12:34', expected 12 hex digits"),
+        (["--flash-size", "3"], "--flash-size is 3, expected one of 2, 4, 8, 16, 32"),
+        (["--faults", "no-dowload"], "did you mean no-download?"),
+        (["--send", "reset"], "--send needs --control"),
+        (["--tcp", "99999"], "Usage: wakestorm board"),
+    ],
+)
+def test_a_wrong_command_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 64
+    assert said in capsys.readouterr().err
+
+
+def test_nobody_at_the_control_socket(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--control", str(tmp_path / "none"), "--send", "reset"]) == 3
+    assert "no board answers" in capsys.readouterr().err
+
+
+def test_a_board_by_hand(tmp_path: Path) -> None:
+    """Flashed, switched off and on, unplugged and plugged; the flash outlives the process, the links don't."""
+    link, socket, flash, log = (tmp_path / name for name in ("cam", "ctl", "flash.bin", "log"))
+    parts = []
+    for offset, data in flashed().items():
+        path = tmp_path / f"{offset:x}.bin"
+        path.write_bytes(data)
+        parts += [hex(offset), str(path)]
+    options = ["--pty", str(link), "--flash", str(flash), "--flash-size", "4", "--log", str(log)]
+    with running_board(*options, "--control", str(socket)) as board:
+        assert board.port == str(link)
+        written = esptool(board.port, "write-flash", *parts)
+        assert written.code == 0, written.output
+        assert ask(socket, "power off")[1]["mode"] == "off"
+        code, status = ask(socket, "power on")
+        assert (code, status["mode"], status["ok"]) == (0, "app", True)
+        device = status["device"]
+        assert isinstance(device, dict) and device["profile"] == "esp32s3-cam@3.5.0"
+        assert ask(socket, "unplug")[1]["plugged"] is False and not os.path.lexists(link)
+        assert ask(socket, "plug")[1]["plugged"] is True and link.exists()
+        code, refused = ask(socket, "power of")
+        assert (code, refused["ok"]) == (64, False) and "power off at STEP" in str(refused["error"])
+    assert "cam: ready project=esp32s3-cam" in log.read_text(encoding="utf-8", errors="replace")
+    assert not os.path.lexists(link) and not socket.exists()
+    with running_board(*options, "--control", str(socket)):
+        assert ask(socket, "status")[1]["mode"] == "app"
+
+
+FAULTS = {
+    "error-status:flash_defl_data:1": (0, "Hash of data verified"),
+    "bad-md5": (2, "MD5 of file does not match"),
+    "lost-reply:flash_defl_data:1": (2, "No more data to read from the serial port"),
+    "noise:spi_flash_md5:1": (2, "serial noise"),
+    "worn-sector:0x0": (2, "MD5 of file does not match"),
+    "baud-mismatch": (2, "error"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_as_esptool_meets_them(fault: str, tmp_path: Path) -> None:
+    file = tmp_path / "data.bin"
+    file.write_bytes(bytes(range(256)) * 16)
+    with running_board("--faults", fault) as board:
+        result = esptool(board.port, *FAST, "-b", "460800", "write-flash", "0x0", str(file))
+    code, said = FAULTS[fault]
+    assert result.code == code and said.lower() in result.output.lower(), result.output
+
+
+def test_a_cable_that_is_pulled(tmp_path: Path) -> None:
+    file = tmp_path / "data.bin"
+    file.write_bytes(bytes(65_536))
+    with running_board("--tcp", "0", "--faults", "unplug:flash_data:2") as board:
+        result = esptool(board.port, *FAST, "write-flash", "--no-compress", "0x0", str(file))
+    assert result.code != 0, result.output
+
+
+def test_a_loader_that_can_not_be_reached() -> None:
+    with running_board("--faults", "no-download") as board:
+        result = esptool(board.port, *FAST, "flash-id")
+    assert result.code == 2 and "Failed to connect to ESP32-S3" in result.output

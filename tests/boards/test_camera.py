@@ -1,0 +1,192 @@
+"""The firmware that a board boots: the simulated camera, configured from NVS, over real MQTT, seen on its console."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from simulator.board.board import Mode
+from simulator.board.camera_config import BadSettings, camera_config
+from simulator.camera import render
+from simulator.profile import profile_named
+from tests.support.board_images import ELF_SHA256, OTA_1, app, nvs
+from tests.support.board_world import ID, BoardWorld, board_world
+
+WHOLE = ["hello", "metadata", "chunk 0", "chunk 1", "chunk 2", "chunk 3"]
+
+
+def play(
+    story: Callable[[BoardWorld], Awaitable[None]], settings: dict[str, str | int] | None = None, **parts: bytes
+) -> None:
+    async def run() -> None:
+        async with board_world(settings or {}, **parts) as world:
+            await story(world)
+
+    asyncio.run(run())
+
+
+def test_a_wake_from_power_on_to_deep_sleep() -> None:
+    async def story(world: BoardWorld) -> None:
+        ready = await world.expect("cam: ready ")
+        assert f"profile=esp32s3-cam@3.5.0 dialect=v3.5.0 device={ID} reset=POWERON" in ready
+        photo = render(ID, 1, 7, 3_500)
+        assert f"sha256={hashlib.sha256(photo).hexdigest()}" in await world.expect("cam: captured image=image_1.jpg")
+        assert await world.expect("cam: sent chunk") == "cam: sent chunk image=image_1.jpg index=0 of=4"
+        await world.expect("cam: received ack_ok")
+        await world.expect("cam: released image=image_1.jpg")
+        await world.expect("cam: sleep for_ms=")
+        assert world.kinds == WHOLE and world.host.board.mode is Mode.ASLEEP
+        world.type("wake")
+        await world.expect("rst:0x5 (DSLEEP),boot:0x8")
+        assert "reset=DEEPSLEEP" in await world.expect("cam: ready ")
+        await world.expect("cam: sleep for_ms=")
+        assert world.kinds == WHOLE * 2
+
+    play(story, {"seed": 7})
+
+
+def test_power_cut_at_a_chunk_resumes_behind_it() -> None:
+    async def story(world: BoardWorld) -> None:
+        world.app.switch.arm("chunk[1].sent", _power_loss(200))
+        await world.expect("cam: sending chunk image=image_1.jpg index=1")
+        await world.expect("rst:0x1 (POWERON)")
+        await world.expect("cam: received resume")
+        await world.expect("cam: sleep")
+        assert world.kinds == [*WHOLE[:4], "hello", "chunk 2", "chunk 3"]
+
+    play(story)
+
+
+def _power_loss(back_after_ms: int) -> object:
+    from simulator.fault import fault_named
+
+    return fault_named("power_loss", back_after_ms=back_after_ms)
+
+
+def test_other_firmware_in_the_other_slot_finds_the_card() -> None:
+    """An upgrade in the middle of a pending image: the old firmware starts it over, the new one goes on."""
+
+    async def story(world: BoardWorld) -> None:
+        world.app.switch.arm("chunk[1].sent", _power_loss(100))
+        assert "version=3.0.0-no-resume" in await world.expect("cam: ready ")
+        await world.expect("rst:0x1 (POWERON)")
+        await world.expect("cam: sleep")
+        assert world.kinds == [*WHOLE[:4], *WHOLE]
+
+    play(story, app_0=app(version="3.0.0-no-resume"), app_1=app(offset=OTA_1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "reset", "reason"),
+    [
+        ("panic", "Guru Meditation Error: Core  0 panic'ed (LoadProhibited)", "rst:0xc (RTC_SW_CPU_RST)", "PANIC"),
+        ("abort", "abort() was called at PC 0x42000107 on core 0", "rst:0xc (RTC_SW_CPU_RST)", "PANIC"),
+        ("wdt", "task_wdt: Task watchdog got triggered.", "rst:0xc (RTC_SW_CPU_RST)", "TASK_WDT"),
+        ("brownout", "Brownout detector was triggered", "rst:0xf (BROWNOUT_RST)", "BROWNOUT"),
+    ],
+)
+def test_crashes(kind: str, words: str, reset: str, reason: str) -> None:
+    async def story(world: BoardWorld) -> None:
+        world.answers = False
+        await world.expect("cam: sent hello")
+        world.type(f"crash {kind}")
+        await world.expect(words)
+        if kind != "brownout":
+            backtrace = await world.expect("Backtrace: ")
+            assert [pair.partition(":")[0] for pair in backtrace.split()[1:]] == [
+                "0x42000107",
+                "0x42000207",
+                "0x42000307",
+            ]
+            assert await world.expect("ELF file SHA256: ") == f"ELF file SHA256: {ELF_SHA256[:9]}"
+            await world.expect("Rebooting...")
+        await world.expect(reset)
+        assert f"reset={reason}" in await world.expect("cam: ready ")
+
+    play(story)
+
+
+def test_commands_of_the_console() -> None:
+    async def story(world: BoardWorld) -> None:
+        world.answers = False
+        await world.expect("cam: sent hello")
+        world.type("status")
+        assert "state=awaiting_answer wakes=1 photos=0" in await world.expect("cam: status ")
+        world.type("nvs")
+        assert await world.expect("cam: nvs cam.broker_pass") == "cam: nvs cam.broker_pass=***"
+        world.type("reboot")
+        assert "unknown command 'reboot'; there are wake, status" in await world.expect("W (")
+        world.type("crash softly")
+        assert "no crash 'softly'; there are panic" in await world.expect("W (")
+        world.type("sleep")
+        await world.expect("cam: sleep for_ms=")
+        assert world.host.board.mode is Mode.ASLEEP
+
+    play(story, {"broker_pass": "hunter2"})
+
+
+def test_a_clock_that_is_moved_wakes_the_sleeper() -> None:
+    async def story(world: BoardWorld) -> None:
+        await world.expect("cam: sleep for_ms=")
+        device = world.app.device
+        assert device is not None and device.next_wake_ms is not None
+        world.app.set_time(device.next_wake_ms)
+        await world.expect("rst:0x5 (DSLEEP)")
+        await world.expect("cam: wake 2 (deepsleep)")
+
+    play(story)
+
+
+def test_no_wifi_keeps_the_photo() -> None:
+    async def story(world: BoardWorld) -> None:
+        world.app.is_wifi_up = False
+        assert "offline=1" in await world.expect("cam: captured image=image_1.jpg")
+        await world.expect("cam: sleep")
+        world.app.is_wifi_up = True
+        world.type("wake")
+        await world.expect("cam: sent chunk image=image_1.jpg index=3 of=4")
+
+    play(story, {"traits": '{"wifi_tries": 1, "wifi_try_ms": 600, "chunk_spacing_ms": 1, "ack_linger_ms": 50}'})
+
+
+def test_an_app_that_is_no_camera_starts_and_is_silent() -> None:
+    async def story(world: BoardWorld) -> None:
+        await world.expect("app_init: Project name:     hello_world")
+        await world.expect("main_task: Calling app_main()")
+        world.type("status")
+        await asyncio.sleep(0)
+        assert "cam:" not in world.port.text and world.host.board.mode is Mode.APP
+
+    play(story, app_0=app("hello_world", "1.0"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"picture": "oil"}, "picture is 'oil', expected fast or photo"),
+        ({"device_id": 7}, "device_id is int, expected a string"),
+        ({"traits": "[1]"}, "expected a JSON object"),
+        ({"traits": '{"wifi_trys": 1}'}, "did you mean 'wifi_try_ms'?"),
+        ({"quirks": "ignores-next-wave"}, "did you mean 'ignores-next-wake'?"),
+        ({"image_bytes": 0}, "image_size_bytes is 0, expected at least 1"),
+    ],
+)
+def test_settings_that_make_no_sense(settings: dict[str, str | int], said: str) -> None:
+    with pytest.raises(BadSettings) as caught:
+        camera_config(profile_named("esp32s3-cam@3.5.0"), bytes(6), settings)
+    assert said in str(caught.value)
+
+
+def test_settings_over_the_firmware() -> None:
+    settings: dict[str, str | int] = {
+        "quirks": "metadata-storm",
+        "traits": '{"metadata_storm": [1, 2]}',
+        "wake_ms": 60_000,
+    }
+    config = camera_config(profile_named("esp32s3-cam@3.5.0"), bytes.fromhex("7cdfa1e0b0c5"), settings)
+    assert config.device_id == "7CDFA1E0B0C5"
+    assert (config.profile.metadata_storm, config.profile.wake_interval_ms) == ((1, 2), 60_000)
+    assert len(nvs(settings)) == 0x6000

@@ -1,0 +1,69 @@
+"""The NVS reader against Espressif's own generator."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from simulator.board.nvs import PAGE_BYTES, read_nvs
+
+CSV = """key,type,encoding,value
+cam,namespace,,
+small,data,u8,200
+minus,data,i8,-3
+port,data,u16,65535
+cold,data,i16,-300
+count,data,u32,4000000000
+below,data,i32,-70000
+large,data,u64,18446744073709551615
+debt,data,i64,-5000000000
+text,data,string,"a line, with ""quotes"" and ümlauts"
+blob,data,hex2bin,00112233c0dbff
+wifi,namespace,,
+text,data,string,another namespace
+{bulk}"""
+
+
+def generated(tmp_path: Path, size: str = "0x10000") -> bytes:
+    source, target = tmp_path / "in.csv", tmp_path / "out.bin"
+    bulk = "".join(f"fill{number},data,string,{'x' * 200}{number}\n" for number in range(60))
+    long = "ab" * 9_000
+    source.write_text(CSV.format(bulk=f"{bulk}long,data,hex2bin,{long}\n"), encoding="utf-8")
+    module = "esp_idf_nvs_partition_gen"
+    subprocess.run([sys.executable, "-m", module, "generate", source, target, size], check=True, capture_output=True)
+    return target.read_bytes()
+
+
+def test_every_type_and_more_than_one_page(tmp_path: Path) -> None:
+    found = read_nvs(generated(tmp_path))
+    assert found["cam"] == {
+        "small": 200,
+        "minus": -3,
+        "port": 65_535,
+        "cold": -300,
+        "count": 4_000_000_000,
+        "below": -70_000,
+        "large": 2**64 - 1,
+        "debt": -5_000_000_000,
+        "text": 'a line, with "quotes" and ümlauts',
+        "blob": bytes.fromhex("00112233c0dbff"),
+    }
+    assert found["wifi"]["text"] == "another namespace"
+    assert found["wifi"]["fill59"] == "x" * 200 + "59"
+    assert found["wifi"]["long"] == b"\xab" * 9_000
+
+
+def test_what_is_damaged_is_passed_over(tmp_path: Path) -> None:
+    raw = bytearray(generated(tmp_path))
+    place = raw.index("ümlauts".encode())
+    raw[place] ^= 1
+    found = read_nvs(bytes(raw))
+    assert "text" not in found["cam"] and found["cam"]["small"] == 200
+    raw[20] ^= 1
+    assert "small" not in read_nvs(bytes(raw)).get("cam", {})
+
+
+def test_blank_and_short() -> None:
+    assert read_nvs(b"\xff" * 2 * PAGE_BYTES) == {}
+    assert read_nvs(b"") == {}
