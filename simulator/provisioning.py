@@ -37,6 +37,10 @@ KEYS: Final[dict[str, NvsKey]] = {
         NvsKey("image_bytes", "u32", "size of each photo, met to the byte", "the firmware's own"),
         NvsKey("chunk_bytes", "u32", "size of a chunk before its encoding", "the firmware's own"),
         NvsKey("seed", "u32", "where a virtual board's chance comes from", "0"),
+        NvsKey("name", "string", "the camera's name; with the seed, where its chance comes from", "the device id"),
+        NvsKey("location", "string", "place in the photos' metadata", "none"),
+        NvsKey("picture", "string", "`fast` or `photo`: how a virtual board's photos are made", "fast"),
+        NvsKey("traits", "string", "JSON object of other traits of the profile (virtual board only)", "none"),
     )
 }
 """Everything that may be provisioned, in the order of the documents."""

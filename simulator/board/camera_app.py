@@ -19,7 +19,7 @@ from server.wire.topics import Channel, downlink_filters, topic_of
 from simulator.board import console
 from simulator.board.board import AppStarted
 from simulator.board.boot_log import Level, log_line
-from simulator.board.camera_config import NAMESPACE, BadSettings, CameraConfig, camera_config, profile_of_app
+from simulator.board.camera_config import BadSettings, CameraConfig, camera_config, profile_of_app
 from simulator.board.host import BoardHost
 from simulator.board.nvs import Value, read_nvs
 from simulator.board.panic import CRASHES, frames_of, last_words
@@ -39,6 +39,7 @@ from simulator.effects import (
 )
 from simulator.fault import EVENT_OF_REPLY, Deliver, FaultChain, LinkAction, PowerOff
 from simulator.link import Link, LinkError, LinkFactory, LinkSettings
+from simulator.provisioning import NAMESPACE
 from simulator.rng import Rng
 
 WIFI_JOIN_MS: Final = 400
@@ -103,8 +104,6 @@ class CameraApp:
         self._say("I", console.ready(config, app.description, reason))
         if not config.broker_host:
             self._say("E", "nvs: no broker_host, working offline")
-        if not config.wifi_ssid:
-            self._say("W", "nvs: no wifi_ssid")
         self._perform(device.wake(self.now_ms, reason))
 
     def stop(self, *, has_power: bool) -> None:
@@ -200,7 +199,7 @@ class CameraApp:
             return
         app = self._event.boot.app
         flash = self._host.board.flash
-        frames = frames_of(flash.read(0, flash.size_bytes), app)
+        frames = frames_of(flash.read(0, flash.size_bytes), app, kind)
         elf = app.description.elf_sha256 if app.description is not None else ""
         _, reset, self._reason = CRASHES[kind]
         self._host.app_writes(last_words(kind, self._log_ms, frames, elf))
@@ -293,7 +292,7 @@ class CameraApp:
             await asyncio.sleep(WIFI_JOIN_MS / 1000)
             if incarnation != self._incarnation:
                 return
-            self._say("I", f"wifi up ssid={config.wifi_ssid}")
+            self._say("I", f"wifi up ssid={config.wifi_ssid or '-'}")
             self._perform(device.wifi_up(self.now_ms))
         try:
             await link.connect()

@@ -1,6 +1,6 @@
 """What a flashed camera is: its firmware by the app's description, its settings by NVS. Pure.
 
-The namespace and keys are the ones that `docs/boards.md` lists.
+Namespace and keys are those of `simulator.provisioning`.
 """
 
 from __future__ import annotations
@@ -13,22 +13,16 @@ from typing import Any, Final, Literal
 from simulator.board.image import AppDescription
 from simulator.board.nvs import Value
 from simulator.profile import Profile, UnknownProfile, profile_named
+from simulator.provisioning import KEYS
 
-NAMESPACE: Final = "cam"
-SECRETS: Final = frozenset({"broker_pass", "wifi_pass"})
-_TEXTS: Final = (
-    "device_id",
-    "name",
-    "location",
-    "broker_host",
-    "broker_user",
-    "broker_pass",
-    "wifi_ssid",
-    "picture",
-    "quirks",
-    "traits",
-)
-_SIZES: Final = {"image_bytes": "image_size_bytes", "chunk_bytes": "chunk_size_bytes", "wake_ms": "wake_interval_ms"}
+SECRETS: Final = frozenset({"broker_password", "wifi_password"})
+_TEXTS: Final = tuple(key.name for key in KEYS.values() if key.encoding == "string")
+_SIZES: Final = {
+    "image_bytes": ("image_size_bytes", 1),
+    "chunk_bytes": ("chunk_size_bytes", 1),
+    "wake_every_s": ("wake_interval_ms", 1_000),
+}
+"""Key: (the profile's trait, how many of its units one of the key's is)."""
 
 
 class BadSettings(Exception):
@@ -63,7 +57,7 @@ def profile_of_app(description: AppDescription | None) -> Profile | None:
 
 
 def camera_config(profile: Profile, mac: bytes, settings: Mapping[str, Value]) -> CameraConfig:
-    """Settings of the namespace `cam` over the firmware's own; raises BadSettings."""
+    """Settings over the firmware's own; raises BadSettings."""
     texts = {key: _text(settings, key) for key in _TEXTS}
     device_id = texts["device_id"] or mac.hex().upper()
     picture = texts["picture"] or "fast"
@@ -77,7 +71,7 @@ def camera_config(profile: Profile, mac: bytes, settings: Mapping[str, Value]) -
         broker_host=texts["broker_host"],
         broker_port=_number(settings, "broker_port", 1883),
         broker_user=texts["broker_user"] or None,
-        broker_password=texts["broker_pass"] or None,
+        broker_password=texts["broker_password"] or None,
         wifi_ssid=texts["wifi_ssid"],
         seed=_number(settings, "seed", 0),
         picture="fast" if picture == "fast" else "photo",
@@ -86,12 +80,16 @@ def camera_config(profile: Profile, mac: bytes, settings: Mapping[str, Value]) -
 
 def _configured(profile: Profile, texts: Mapping[str, str], settings: Mapping[str, Value]) -> Profile:
     try:
-        if texts["quirks"]:
-            profile = profile_named(f"{profile.name}+{texts['quirks']}")
+        if texts["habits"]:
+            profile = profile_named(f"{profile.name}+{texts['habits']}")
+        if texts["dialect"]:
+            profile = profile.with_traits(dialect=texts["dialect"])
         traits: Any = json.loads(texts["traits"] or "{}")
         if not isinstance(traits, dict):
             raise BadSettings(f"traits is {texts['traits']!r}, expected a JSON object")
-        sizes = {trait: _number(settings, key, 0) for key, trait in _SIZES.items() if key in settings}
+        sizes = {
+            trait: _number(settings, key, 0) * factor for key, (trait, factor) in _SIZES.items() if key in settings
+        }
         return profile.with_traits(**sizes, **{key: _frozen(value) for key, value in traits.items()})
     except (UnknownProfile, ValueError, TypeError) as error:
         raise BadSettings(f"traits: {error}") from error

@@ -1,7 +1,8 @@
 """How firmware dies: the text of a panic, an abort, a watchdog, a brownout, with a backtrace that decodes. Pure.
 
-The code isn't executed, so a backtrace comes from a map that the app carries in its read-only data: `WSCRASH1`, a count
-and as many function addresses, innermost first. An app without it shows the start of its code.
+The code isn't executed, so there is no stack to walk. An app may carry call chains in its read-only data: `WSTRACE\0`,
+a count and the largest depth, then for each chain 12 bytes of reason, its depth, and as many addresses as the largest
+depth, innermost first. An app without them shows the start of its code.
 """
 
 from __future__ import annotations
@@ -14,27 +15,46 @@ from simulator.board.boot import BootedApp
 from simulator.board.boot_log import log_line
 from simulator.board.resets import ChipReset
 
-MAP_MAGIC: Final = b"WSCRASH1"
-_FRAMES_MAX: Final = 16
-_INTO_FUNCTION: Final = 7
-"""Bytes behind a function's entry that are surely inside it."""
+MAGIC: Final = b"WSTRACE\0"
+_HEAD: Final = struct.Struct("<II")
+_CHAIN: Final = struct.Struct("<12sI")
+_CHAINS_MAX: Final = 16
+_DEPTH_MAX: Final = 32
 
 _STACK_TOP: Final = 0x3FC9_A2B0
 _FRAME_BYTES: Final = 0x20
 _LOAD_PROHIBITED: Final = 0x1C
 
 
-def frames_of(flash: bytes, app: BootedApp) -> tuple[int, ...]:
-    """Program counters of the calls that are under way in app code, innermost first."""
+def frames_of(flash: bytes, app: BootedApp, reason: str) -> tuple[int, ...]:
+    """Program counters of the calls under way, innermost first: the chain of that reason, else the first."""
+    chains: dict[str, tuple[int, ...]] = {}
     for segment in app.image.segments:
         data = flash[segment.data_offset : segment.data_offset + segment.length]
-        place = data.find(MAP_MAGIC)
-        if place >= 0 and len(data) >= place + 12:
-            (count,) = struct.unpack_from("<I", data, place + 8)
-            count = min(count, _FRAMES_MAX, (len(data) - place - 12) // 4)
-            return tuple(entry + _INTO_FUNCTION for entry in struct.unpack_from(f"<{count}I", data, place + 12))
+        place = data.find(MAGIC)
+        if place >= 0:
+            chains |= _chains(data[place + len(MAGIC) :])
+    if chains:
+        return chains.get(_CHAIN_OF.get(reason, reason)) or next(iter(chains.values()))
     code = [s for s in app.image.segments if 0x4200_0000 <= s.address < 0x4400_0000]
-    return (code[0].address + _INTO_FUNCTION,) if code else (app.image.entry + _INTO_FUNCTION,)
+    return (code[0].address if code else app.image.entry,)
+
+
+def _chains(data: bytes) -> dict[str, tuple[int, ...]]:
+    """What is whole and not empty; data behind the magic may be anything."""
+    if len(data) < _HEAD.size:
+        return {}
+    count, depth_max = _HEAD.unpack_from(data)
+    size = _CHAIN.size + 4 * depth_max
+    found = {}
+    if 0 < depth_max <= _DEPTH_MAX:
+        for number in range(min(count, _CHAINS_MAX, (len(data) - _HEAD.size) // size)):
+            start = _HEAD.size + number * size
+            reason, depth = _CHAIN.unpack_from(data, start)
+            frames = struct.unpack_from(f"<{min(depth, depth_max)}I", data, start + _CHAIN.size)
+            if frames:
+                found[reason.split(b"\0", 1)[0].decode("ascii", "replace")] = frames
+    return found
 
 
 def _backtrace(frames: tuple[int, ...]) -> str:
@@ -61,7 +81,7 @@ def _panic(ms: int, frames: tuple[int, ...], elf_sha256: str) -> list[str]:
         "Guru Meditation Error: Core  0 panic'ed (LoadProhibited). Exception was unhandled.",
         "",
         "Core  0 register dump:",
-        *_registers(frames[0] + 3),
+        *_registers(frames[0]),
         *_end(frames, elf_sha256),
     ]
 
@@ -86,6 +106,8 @@ def _watchdog(ms: int, frames: tuple[int, ...], elf_sha256: str) -> list[str]:
 def _brownout(ms: int, frames: tuple[int, ...], elf_sha256: str) -> list[str]:
     return ["", "Brownout detector was triggered", ""]
 
+
+_CHAIN_OF: Final = {"wdt": "watchdog"}
 
 CRASHES: Final[dict[str, tuple[Callable[[int, tuple[int, ...], str], list[str]], ChipReset, str]]] = {
     "panic": (_panic, ChipReset.SOFTWARE_CPU, "panic"),

@@ -12,7 +12,7 @@ from simulator.board.board import Mode
 from simulator.board.camera_config import BadSettings, camera_config
 from simulator.camera import render
 from simulator.profile import profile_named
-from tests.support.board_images import ELF_SHA256, OTA_1, app, nvs
+from tests.support.board_images import CHAINS, ELF_SHA256, OTA_1, app, nvs
 from tests.support.board_world import ID, BoardWorld, board_world
 
 WHOLE = ["hello", "metadata", "chunk 0", "chunk 1", "chunk 2", "chunk 3"]
@@ -83,7 +83,7 @@ def test_other_firmware_in_the_other_slot_finds_the_card() -> None:
     ("kind", "words", "reset", "reason"),
     [
         ("panic", "Guru Meditation Error: Core  0 panic'ed (LoadProhibited)", "rst:0xc (RTC_SW_CPU_RST)", "PANIC"),
-        ("abort", "abort() was called at PC 0x42000107 on core 0", "rst:0xc (RTC_SW_CPU_RST)", "PANIC"),
+        ("abort", "abort() was called at PC 0x42000400 on core 0", "rst:0xc (RTC_SW_CPU_RST)", "PANIC"),
         ("wdt", "task_wdt: Task watchdog got triggered.", "rst:0xc (RTC_SW_CPU_RST)", "TASK_WDT"),
         ("brownout", "Brownout detector was triggered", "rst:0xf (BROWNOUT_RST)", "BROWNOUT"),
     ],
@@ -96,11 +96,8 @@ def test_crashes(kind: str, words: str, reset: str, reason: str) -> None:
         await world.expect(words)
         if kind != "brownout":
             backtrace = await world.expect("Backtrace: ")
-            assert [pair.partition(":")[0] for pair in backtrace.split()[1:]] == [
-                "0x42000107",
-                "0x42000207",
-                "0x42000307",
-            ]
+            chain = CHAINS.get({"wdt": "watchdog"}.get(kind, kind), ())
+            assert [int(pair.partition(":")[0], 16) for pair in backtrace.split()[1:]] == list(chain)
             assert await world.expect("ELF file SHA256: ") == f"ELF file SHA256: {ELF_SHA256[:9]}"
             await world.expect("Rebooting...")
         await world.expect(reset)
@@ -116,7 +113,7 @@ def test_commands_of_the_console() -> None:
         world.type("status")
         assert "state=awaiting_answer wakes=1 photos=0" in await world.expect("cam: status ")
         world.type("nvs")
-        assert await world.expect("cam: nvs cam.broker_pass") == "cam: nvs cam.broker_pass=***"
+        assert await world.expect("cam: nvs wakestorm.broker_pass") == "cam: nvs wakestorm.broker_password=***"
         world.type("reboot")
         assert "unknown command 'reboot'; there are wake, status" in await world.expect("W (")
         world.type("crash softly")
@@ -125,7 +122,7 @@ def test_commands_of_the_console() -> None:
         await world.expect("cam: sleep for_ms=")
         assert world.host.board.mode is Mode.ASLEEP
 
-    play(story, {"broker_pass": "hunter2"})
+    play(story, {"broker_password": "hunter2"})
 
 
 def test_a_clock_that_is_moved_wakes_the_sleeper() -> None:
@@ -170,7 +167,8 @@ def test_an_app_that_is_no_camera_starts_and_is_silent() -> None:
         ({"device_id": 7}, "device_id is int, expected a string"),
         ({"traits": "[1]"}, "expected a JSON object"),
         ({"traits": '{"wifi_trys": 1}'}, "did you mean 'wifi_try_ms'?"),
-        ({"quirks": "ignores-next-wave"}, "did you mean 'ignores-next-wake'?"),
+        ({"habits": "ignores-next-wave"}, "did you mean 'ignores-next-wake'?"),
+        ({"dialect": "v9"}, "no dialect 'v9'"),
         ({"image_bytes": 0}, "image_size_bytes is 0, expected at least 1"),
     ],
 )
@@ -182,9 +180,9 @@ def test_settings_that_make_no_sense(settings: dict[str, str | int], said: str) 
 
 def test_settings_over_the_firmware() -> None:
     settings: dict[str, str | int] = {
-        "quirks": "metadata-storm",
+        "habits": "metadata-storm",
         "traits": '{"metadata_storm": [1, 2]}',
-        "wake_ms": 60_000,
+        "wake_every_s": 60,
     }
     config = camera_config(profile_named("esp32s3-cam@3.5.0"), bytes.fromhex("7cdfa1e0b0c5"), settings)
     assert config.device_id == "7CDFA1E0B0C5"

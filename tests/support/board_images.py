@@ -16,7 +16,15 @@ ELF_SHA256: Final = hashlib.sha256(b"an ELF").hexdigest()
 NVS, OTA_DATA, OTA_0, OTA_1 = 0x9000, 0xF000, 0x20000, 0x60000
 SLOT_BYTES: Final = 0x40000
 CODE_ADDRESS: Final = 0x4200_0020
-CRASH_MAP: Final = b"WSCRASH1" + struct.pack("<4I", 3, 0x4200_0100, 0x4200_0200, 0x4200_0300)
+CHAINS: Final = {"panic": (0x4200_0100, 0x4200_0200), "watchdog": (0x4200_0300,), "abort": (0x4200_0400,)}
+TRACES: Final = (
+    b"WSTRACE\0"
+    + struct.pack("<II", len(CHAINS), 2)
+    + b"".join(
+        struct.pack("<12sI2I", reason.encode(), len(chain), *chain, *(0,) * (2 - len(chain)))
+        for reason, chain in CHAINS.items()
+    )
+)
 
 
 def image(
@@ -45,7 +53,7 @@ def bootloader(**options: int) -> bytes:
 def app(
     project: str = "esp32s3-cam", version: str = "3.5.0", *, offset: int = OTA_0, chip: int = 9, size: int = 0
 ) -> bytes:
-    """An app for the slot at `offset`: description and crash map, RAM, code that is mapped."""
+    """An app for the slot at `offset`: description and call chains, RAM, code that is mapped."""
     description = struct.pack(
         "<II8s32s32s16s16s32s32s80s",
         0xABCD_5432,
@@ -59,7 +67,7 @@ def app(
         bytes.fromhex(ELF_SHA256),
         bytes(80),
     )
-    rodata = (description + CRASH_MAP).ljust(512, b"\0")
+    rodata = (description + TRACES).ljust(512, b"\0")
     before = 24 + 8 + len(rodata) + 8 + 64 + 8
     padding = (CODE_ADDRESS - before - 8) % 0x1_0000
     return image(
@@ -98,7 +106,7 @@ def _nvs(csv: str) -> bytes:
         return target.read_bytes()
 
 
-def nvs(values: Mapping[str, str | int], namespace: str = "cam") -> bytes:
+def nvs(values: Mapping[str, str | int], namespace: str = "wakestorm") -> bytes:
     """A storage made by Espressif's own generator."""
     rows = ["key,type,encoding,value", f"{namespace},namespace,,"]
     for key, value in values.items():
