@@ -215,6 +215,10 @@ class Board:
             data = data.translate(_GARBLED)
         return self._download(data, now_ms) if self.mode is Mode.LOADER else self._console(data, now_ms)
 
+    def host_speed(self, baud: int | None) -> None:
+        """The speed that the host has set; to be told before anything is written to it."""
+        self._host_baud = baud
+
     def _hears_sync(self) -> bool:
         return not self.faults.has(FaultKind.NO_DOWNLOAD) and not self._is_off_speed
 

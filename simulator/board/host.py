@@ -74,11 +74,18 @@ class BoardHost:
         self._is_plugged = False
         self.port.unplug()
 
+    @property
+    def _core(self) -> Board:
+        """The board, which knows now at which speed the host listens."""
+        if self._is_plugged:
+            self.board.host_speed(self.port.baud())
+        return self.board
+
     # -- what a power switch and buttons do ----------------------------------------------------------
 
     def power_on(self) -> None:
         """Not heard while there is power."""
-        self._send(self.board.power_on(self.now_ms))
+        self._send(self._core.power_on(self.now_ms))
 
     def power_off(self) -> None:
         """At once."""
@@ -87,21 +94,21 @@ class BoardHost:
 
     def reset(self, *, download: bool = False) -> None:
         """Press the reset button, with `download` the boot button too."""
-        self._send(self.board.reset(self.now_ms, download=download))
+        self._send(self._core.reset(self.now_ms, download=download))
 
     def wake(self) -> None:
         """The wake-up pin."""
-        self._send(self.board.wake(self.now_ms))
+        self._send(self._core.wake(self.now_ms))
 
     # -- what the app does -------------------------------------------------------------------------
 
     def app_writes(self, text: bytes) -> None:
         """The app's serial output."""
-        self._send(self.board.app_writes(text))
+        self._send(self._core.app_writes(text))
 
     def app_resets(self, reset: ChipReset) -> None:
         """The chip restarts by itself."""
-        self._send(self.board.app_resets(reset, self.now_ms))
+        self._send(self._core.app_resets(reset, self.now_ms))
 
     def app_sleeps(self, for_ms: float | None) -> None:
         """Deep sleep; None: until somebody wakes it."""
@@ -119,7 +126,7 @@ class BoardHost:
         self._send(self.board.feed(data, self.now_ms, baud))
 
     def _lines(self, dtr: bool, rts: bool) -> None:
-        self._send(self.board.lines(dtr, rts, self.now_ms))
+        self._send(self._core.lines(dtr, rts, self.now_ms))
 
     def _send(self, data: bytes) -> None:
         if data:
@@ -155,4 +162,4 @@ class BoardHost:
                     self._app.line(text)
 
     def _tick(self) -> None:
-        self._send(self.board.tick(self.now_ms + 0.5))
+        self._send(self._core.tick(self.now_ms + 0.5))

@@ -99,4 +99,7 @@ def test_a_console_at_another_speed_shows_nothing_readable() -> None:
     board.feed(b"status\n", 0, baud=9_600)
     assert board.events() == []
     assert not any(byte < 0x80 for byte in board.reset(0, ChipReset.BROWNOUT))
+    board.host_speed(115_200)
+    assert b"rst:0xf" in board.reset(0, ChipReset.BROWNOUT)
+    board.host_speed(9_600)
     assert b"rst:0xf" in board.feed(b"\n", 0, baud=115_200) + board.reset(0, ChipReset.BROWNOUT)
