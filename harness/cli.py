@@ -184,7 +184,10 @@ def soak(
 
 
 @app.command(epilog=EXIT_CODES_HELP)
-def lint(paths: Paths = None) -> None:
+def lint(
+    paths: Paths = None,
+    bench: Annotated[BenchChoice | None, typer.Option(help="Also refuse what this bench can't do.")] = None,
+) -> None:
     """Read scenario files and show every mistake in them, with line and path.
 
     \b
@@ -194,7 +197,7 @@ def lint(paths: Paths = None) -> None:
     """
     from harness.cli_list import lint_command
 
-    raise typer.Exit(lint_command(paths or ()))
+    raise typer.Exit(lint_command(paths or (), bench.value if bench else None))
 
 
 @app.command(name="ls", epilog=EXIT_CODES_HELP)

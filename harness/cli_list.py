@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.bench_refusals import refuse_impossible
 from harness.jsonable import json_line
+from harness.plan import plans_of
 from harness.selection import Selection, loaded_scenarios, plans_for, scenario_id
+from simulator.catalogue import BenchName
 
 
-def lint_command(paths: Sequence[str]) -> int:
-    """Raises ScenarioError with every mistake of every file; prints one line when there is none."""
+def lint_command(paths: Sequence[str], bench: BenchName | None) -> int:
+    """Raises ScenarioError with every mistake of every file, or all that the bench can't do; else prints one line."""
     loaded = loaded_scenarios(paths)
+    if bench is not None:
+        refuse_impossible([plan for scenario, _ in loaded for plan in plans_of(scenario)], bench)
     cases = sum(len(scenario.cases) for scenario, _ in loaded)
     print(f"{_counted(len(loaded), 'file')}, {_counted(cases, 'scenario')}: no mistakes")
     return 0

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from harness.bench_refusals import refuse_impossible
 from harness.errors import BenchUnavailable, UsageError
 from harness.events import Event, Reporter
 from harness.machine import run_name, version
@@ -92,6 +93,7 @@ def _default_workers(bench: BenchKind) -> int:
 
 def _check_bench(order: RunOrder, plans: list[Plan]) -> None:
     """Says at once what every scenario would find out."""
+    refuse_impossible(plans, order.bench)
     if order.bench == "processes":
         from harness.bench.brokers import BrokerKind, missing_reason
 

@@ -16,6 +16,8 @@ def signs_of(plan: Plan) -> frozenset[str]:
     """The sign of everything that goes wrong in this plan: see `FaultRow.sign`."""
     found = {sign for step in plan.steps for sign in _of_step(step)}
     found |= {sign for device in plan.devices for sign in _of_device(device)}
+    if plan.servers > 1:
+        found.add("servers:several")
     for step in plan.steps:
         if isinstance(step, Wake) and len(step.devices) >= HERD_DEVICES_MIN:
             found.add("fleet:herd")

@@ -30,16 +30,16 @@ from harness.plan_steps import (
     RunSql,
     Send,
     StepPlan,
+    Target,
     UpdateRows,
     Wake,
 )
 from harness.scenario import Case, LoadedScenario, Scenario
+from harness.scenario_acts import Act, BrokerStep, DatabaseStep, ServerStep
 from harness.scenario_faults import LINK_ACTIONS, Fault
 from harness.scenario_steps import (
     AdvanceStep,
-    BrokerStep,
     CallStep,
-    DatabaseStep,
     ExpectStep,
     GivenStep,
     HookStep,
@@ -47,11 +47,9 @@ from harness.scenario_steps import (
     OfflineStep,
     PowerStep,
     SendStep,
-    ServerStep,
-    Step,
     WakeStep,
 )
-from harness.scenario_types import Scalar
+from harness.scenario_types import Scalar, Step
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -274,15 +272,23 @@ class _Compiler:
 
 def _act_on(step: ServerStep | BrokerStep | DatabaseStep, place: Place) -> ActOn:
     match step:
-        case ServerStep():
-            which = None if step.server.which == "all" else step.server.which
-            do, for_ms = step.server.do, step.server.for_ms
-            return ActOn(place=place, note=step.note, target="server", do=do, which=which, heal_after_ms=for_ms)
-        case BrokerStep():
-            action = step.broker
-            return ActOn(
-                place=place, note=step.note, target="broker", do=action.do, which=None, heal_after_ms=action.for_ms
-            )
-        case DatabaseStep():
-            do, for_ms = step.database.do, step.database.for_ms
-            return ActOn(place=place, note=step.note, target="database", do=do, which=None, heal_after_ms=for_ms)
+        case ServerStep(server=server):
+            which = None if server.which == "all" else server.which
+            return _acting(step, place, "server", server.do, server, which)
+        case BrokerStep(broker=broker):
+            return _acting(step, place, "broker", broker.do, broker, None)
+        case DatabaseStep(database=database):
+            return _acting(step, place, "database", database.do, database, None)
+
+
+def _acting(step: Step, place: Place, target: Target, do: str, act: Act, which: int | None) -> ActOn:
+    settings = act.settings if target != "server" else {k: v for k, v in act.settings.items() if k != "which"}
+    return ActOn(
+        place=place,
+        note=step.note,
+        target=target,
+        do=do,
+        which=which,
+        heal_after_ms=act.for_ms,
+        settings=settings,
+    )

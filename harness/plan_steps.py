@@ -7,11 +7,13 @@ to be read again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.addresses import Direction, Which
 from harness.scenario_faults import ActionName
+
+Target = Literal["server", "broker", "database"]
 
 Json = Any
 """A plain JSON value: None, bool, int, float, str, list or dict."""
@@ -154,13 +156,14 @@ class Send(PlannedStep):
 class ActOn(PlannedStep):
     """Do something to a server, the broker or the database, and heal it after `heal_after_ms`.
 
-    `which` is the server's number; None is all of them.
+    `do` is a word of `simulator.step_faults`; `which` is the server's number, None is all of them.
     """
 
-    target: Literal["server", "broker", "database"]
-    do: Literal["crash", "stop", "start", "restart", "pause", "resume", "lose_sessions"]
+    target: Target
+    do: str
     which: int | None
     heal_after_ms: int | None
+    settings: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,13 +14,12 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from harness.scenario_acts import BrokerStep, DatabaseStep, ServerStep
 from harness.scenario_devices import DeviceGroup
 from harness.scenario_steps import (
     STEP_MODELS,
     AdvanceStep,
-    BrokerStep,
     CallStep,
-    DatabaseStep,
     ExpectStep,
     GivenStep,
     HookStep,
@@ -28,11 +27,9 @@ from harness.scenario_steps import (
     OfflineStep,
     PowerStep,
     SendStep,
-    ServerStep,
-    Step,
     WakeStep,
 )
-from harness.scenario_types import Duration, GroupName, Instant, Scalar, StrictModel, WhoField
+from harness.scenario_types import Duration, GroupName, Instant, Scalar, Step, StrictModel, WhoField
 
 START_DEFAULT: Final = datetime(2026, 1, 5, tzinfo=UTC)
 REQUIREMENT_PATTERN: Final = r"^[a-z0-9][a-z0-9._/-]{0,79}$"

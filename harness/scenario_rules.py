@@ -10,6 +10,7 @@ from harness.addresses import DEVICE_PLACE, Who, parse_who
 from harness.errors import did_you_mean
 from harness.matrix import PathMistake, texts_of
 from harness.scenario import Scenario
+from harness.scenario_acts import ServerStep
 from harness.scenario_expect import Expectation, RowsExpectation
 from harness.scenario_faults import Fault
 from harness.scenario_steps import (
@@ -20,7 +21,6 @@ from harness.scenario_steps import (
     OfflineStep,
     PowerStep,
     SendStep,
-    ServerStep,
     WakeStep,
 )
 from harness.scenario_types import Row

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
+from harness.scenario_acts import BrokerStep, DatabaseStep, ServerStep
 from harness.scenario_expect import Expectation, HttpRequest, check_topic
 from harness.scenario_faults import Fault
 from harness.scenario_types import (
@@ -17,8 +18,8 @@ from harness.scenario_types import (
     Identifier,
     Qos,
     Row,
-    Shorthand,
     Size,
+    Step,
     StrictModel,
     Topic,
     WhoField,
@@ -26,12 +27,6 @@ from harness.scenario_types import (
 from harness.units import DURATION_PATTERN, LanguageError, parse_duration_ms
 
 HOOK_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"
-
-
-class Step(StrictModel):
-    """What every step has."""
-
-    note: str | None = Field(None, max_length=200, description="Why the step is there; shown in reports.")
 
 
 class WakeStep(Step):
@@ -162,76 +157,6 @@ class ExpectStep(Step):
     expect: Expectation = Field(description="What must be so.")
 
 
-class ServerAction(StrictModel):
-    """What happens to a server."""
-
-    do: Literal["crash", "stop", "start", "restart", "pause", "resume"] = Field(
-        description="crash: as by kill -9; stop: as by SIGTERM; restart: crash and start; pause: it hangs until resume."
-    )
-    which: int | Literal["all"] = Field(0, description="Which server, counted from 0, or all.")
-    for_ms: Duration | None = Field(None, alias="for", description="It is healed again after this long.")
-
-    @model_validator(mode="after")
-    def _for_needs_harm(self) -> ServerAction:
-        _check_for(self.do, self.for_ms)
-        return self
-
-
-class BrokerAction(StrictModel):
-    """What happens to the broker."""
-
-    do: Literal["crash", "stop", "start", "restart", "pause", "resume", "lose_sessions"] = Field(
-        description="As for the server; lose_sessions: it forgets its persistent sessions and what was queued in them."
-    )
-    for_ms: Duration | None = Field(None, alias="for", description="It is healed again after this long.")
-
-    @model_validator(mode="after")
-    def _for_needs_harm(self) -> BrokerAction:
-        _check_for(self.do, self.for_ms)
-        return self
-
-
-class DatabaseAction(StrictModel):
-    """What happens to the database, as the server sees it."""
-
-    do: Literal["crash", "stop", "start", "restart", "pause", "resume"] = Field(
-        description="crash: every connection breaks and new ones are refused until start; pause: it does not answer."
-    )
-    for_ms: Duration | None = Field(None, alias="for", description="It is healed again after this long.")
-
-    @model_validator(mode="after")
-    def _for_needs_harm(self) -> DatabaseAction:
-        _check_for(self.do, self.for_ms)
-        return self
-
-
-def _word(words: list[str]) -> Shorthand:
-    return Shorthand("do", schema={"type": "string", "enum": words})
-
-
-_NODE_WORDS: Final = ["crash", "stop", "start", "restart", "pause", "resume"]
-
-
-class ServerStep(Step):
-    """Crashes, stops, starts, restarts, pauses or resumes a server."""
-
-    server: Annotated[ServerAction, _word(_NODE_WORDS)] = Field(description="One word, or a mapping.")
-
-
-class BrokerStep(Step):
-    """Does something to the broker."""
-
-    broker: Annotated[BrokerAction, _word([*_NODE_WORDS, "lose_sessions"])] = Field(
-        description="One word, or a mapping."
-    )
-
-
-class DatabaseStep(Step):
-    """Does something to the database."""
-
-    database: Annotated[DatabaseAction, _word(_NODE_WORDS)] = Field(description="One word, or a mapping.")
-
-
 class Call(StrictModel):
     """A call of an SQL function, as the server's role."""
 
@@ -305,8 +230,3 @@ STEP_MODELS: Final[dict[str, type[Step]]] = {
 
 RESERVED_KINDS: Final = ("migrate", "flash", "console")
 """Kinds that a later version will have."""
-
-
-def _check_for(do: str, for_ms: int | None) -> None:
-    if for_ms is not None and do not in ("crash", "stop", "pause"):
-        raise LanguageError(f"{do} takes no for", "crash, stop and pause are healed after a time")

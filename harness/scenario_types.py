@@ -41,6 +41,12 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
+class Step(StrictModel):
+    """What every step has."""
+
+    note: str | None = Field(None, max_length=200, description="Why the step is there; shown in reports.")
+
+
 class Shorthand:
     """Lets a mapping be written as one bare value, which then stands for its field `field`."""
 

@@ -217,6 +217,10 @@ class Broker:
             self._close(connection, reason)
         return self._exchange.taken()
 
+    def limit_queues(self, messages: int | None) -> None:
+        """From now on every session queues at most so many messages; None: as many as the limits say."""
+        self._exchange.limit_queues(messages)
+
     def redeliver(self, client_id: str, *, dup: bool) -> list[Effect]:
         """Send everything in flight to a connected client once more, with or without DUP."""
         session = self._exchange.sessions.get(client_id)

@@ -19,6 +19,7 @@ class Exchange:
         self.effects: list[Effect] = []
         self._routes = Routes()
         self._retained: dict[str, Message] = {}
+        self._queue_max = limits.queue_max
 
     def taken(self) -> list[Effect]:
         """The effects so far; they are the caller's now."""
@@ -48,11 +49,17 @@ class Exchange:
                 client_id=client_id,
                 is_clean=is_clean,
                 in_flight_max=self.limits.in_flight_max,
-                queue_max=self.limits.queue_max,
+                queue_max=self._queue_max,
             )
             self.sessions[client_id] = session
         session.connection = connection
         return session, is_present
+
+    def limit_queues(self, messages: int | None) -> None:
+        """Every session queues at most so many messages; what waits already stays. None: the limits' own number."""
+        self._queue_max = self.limits.queue_max if messages is None else messages
+        for session in self.sessions.values():
+            session.queue_max = self._queue_max
 
     def leave(self, session: Session) -> None:
         """The client is away; a clean session ends with it."""

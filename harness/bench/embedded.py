@@ -7,9 +7,9 @@ is a fence: the incarnation never runs, writes or commits again, and the bench w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +17,19 @@ import asyncpg
 
 from harness.bench import HttpAnswer
 from harness.bench.clock import Changes, ScenarioClock
-from harness.bench.messages import message_fields
+from harness.bench.embedded_database import EmbeddedDatabase
+from harness.bench.embedded_levers import (
+    BROKER,
+    LATENCY_US,
+    EmbeddedBroker,
+    EmbeddedLevers,
+    EmbeddedServers,
+    ServerPlace,
+)
+from harness.bench.messages import message_fields, topic_prefixes
 from harness.bench.postgres_cluster import OWNER, READER, SERVER, Cluster
 from harness.bench.seeding import seed_fleet
+from harness.bench.standing import StandingFaults
 from harness.bench.template import SEARCH_PATH
 from harness.bench.virtual.commit_tap import CommitTap
 from harness.bench.virtual.gate import Gate, GatedPool
@@ -32,16 +42,13 @@ from harness.plan import Plan
 from harness.plan_steps import ActOn, HttpExchange
 from server.app import App, Parts, Settings, new_inline_offload, new_seeded_ids, open_pool
 from server.wire.dialects import DIALECTS
-from simulator.broker import Broker, Routed
+from server.wire.mqtt_codec import Publish, encode
+from simulator.broker import Broker, Dropped, Routed
 from simulator.broker_host import BrokerHost
 from simulator.link import LinkSettings
 from simulator.link.raw import RawLink
 from simulator.rng import Rng
 from simulator.sites import FleetPlaces
-
-BROKER: Final = ("broker", 1883)
-LATENCY_US: Final = (4_000, 30_000)
-"""One way over Wi-Fi and the internet."""
 
 BACKENDS_LEFT: Final = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND application_name = $2"
 KEEP_ALIVE_S: Final = 3_600
@@ -58,29 +65,6 @@ SETTLE_LOOK_MS: Final = 10
 NO_LIFETIME: Final = {"max_cached_statement_lifetime": 0, "max_inactive_connection_lifetime": 0}
 POSTGRES_OPTIONS: Final[dict[str, Any]] = NO_LIFETIME | {"ssl": False}
 """Nothing of asyncpg's may depend on real time (facts: virtual time 3)."""
-
-
-@dataclass(slots=True)
-class _Server:
-    """One server of the scenario: its number stays, its incarnations come and go."""
-
-    number: int
-    incarnation: int = 0
-    app: App | None = None
-    pool: asyncpg.Pool | None = None
-    is_paused: bool = False
-
-    @property
-    def tag(self) -> str:
-        return f"server{self.number}#{self.incarnation}"
-
-    @property
-    def host(self) -> str:
-        return f"server{self.number}"
-
-
-def _client_id(server: _Server) -> str:
-    return f"wakestorm-{server.host}"
 
 
 class EmbeddedBench:
@@ -112,13 +96,45 @@ class EmbeddedBench:
         self.on_commit: list[Callable[[], Awaitable[None]]] = self._gate.on_commit
         self._gate.on_pass.append(self.changes.notify)
         self._broker = BrokerHost(Broker(), on_event=self._routed)
-        self._listener: Any = None
-        self._servers = [_Server(number) for number in range(plan.servers)]
+        self._servers = [ServerPlace(number) for number in range(plan.servers)]
         self._failures: list[str] = []
         self._names = {device.mac: device.name for device in plan.devices}
         self._raw: RawLink | None = None
-        self._is_database_down = False
-        self._healing: asyncio.Task[None] | None = None
+        self._levers = self._new_levers()
+        self._standing = StandingFaults(
+            self._levers, self.clock, doing=contextlib.nullcontext, on_failure=self._failures.append
+        )
+
+    def _new_levers(self) -> EmbeddedLevers:
+        servers = EmbeddedServers(
+            self._servers,
+            self._network,
+            Rng(f"{self.plan.seed}/slow"),
+            boot=self._boot,
+            crash=self._crash,
+            stop=self._stop_gracefully,
+        )
+        client_ids = [server.client_id for server in self._servers]
+        broker = EmbeddedBroker(self._broker, self._network, client_ids, note=self._note, publish=self.publish)
+        database = servers.database = EmbeddedDatabase(
+            self._loop,
+            self._gate,
+            self._cluster,
+            self._database,
+            owner=lambda: self.owner,
+            crash_host=servers.crash_host,
+            note=self._note,
+        )
+        return EmbeddedLevers(
+            server=servers,
+            broker=broker,
+            database=database,
+            wait_ms=lambda wait_ms: self.pass_time(self.clock.now_ms() + wait_ms),
+            devices=topic_prefixes(self.plan),
+        )
+
+    def _note(self, who: str, action: str) -> None:
+        self.history.append(self.clock.elapsed_ms(), "server", who, action=action)
 
     # -- life ------------------------------------------------------------------------------------------
 
@@ -128,7 +144,7 @@ class EmbeddedBench:
         self.owner = await self._connect(OWNER)
         self.reader = await self._connect(READER)
         await self.fill()
-        self._listen()
+        self._levers.broker.listen()
         for server in self._servers:
             await self._boot(server)
         places = FleetPlaces(seed=self.plan.seed)
@@ -177,7 +193,7 @@ class EmbeddedBench:
 
     # -- servers ---------------------------------------------------------------------------------------
 
-    async def _boot(self, server: _Server) -> None:
+    async def _boot(self, server: ServerPlace) -> None:
         server.incarnation += 1
         with running_as(server.tag, server.host):
             dsn, names = self._cluster.dsn(self._database, SERVER), {"application_name": server.tag}
@@ -195,17 +211,17 @@ class EmbeddedBench:
         self.history.append(self.clock.elapsed_ms(), "server", server.host, action="started")
         await app.mqtt.wait_ready()
 
-    def _settings(self, server: _Server) -> Settings:
+    def _settings(self, server: ServerPlace) -> Settings:
         return Settings(
             database_url=self._cluster.dsn(self._database, SERVER),
             mqtt_url=f"mqtt://{BROKER[0]}:{BROKER[1]}",
             objects_url=str(self.objects),
-            client_id=_client_id(server),
+            client_id=server.client_id,
             keep_alive_s=KEEP_ALIVE_S,
             shared_group="wakestorm" if len(self._servers) > 1 else None,
         )
 
-    async def _crash(self, server: _Server) -> None:
+    async def _crash(self, server: ServerPlace) -> None:
         self.history.append(self.clock.elapsed_ms(), "server", server.host, action="crashed")
         self._network.fence(server.tag)
         await self._wait_backends_gone(server.tag)
@@ -217,7 +233,7 @@ class EmbeddedBench:
             while await connection.fetchval(BACKENDS_LEFT, self._database, tag):
                 await connection.execute("SELECT pg_sleep(0.001)")
 
-    async def _stop_gracefully(self, server: _Server) -> None:
+    async def _stop_gracefully(self, server: ServerPlace) -> None:
         assert server.app is not None and server.pool is not None
         if server.app.failure is not None:
             self._failures.append(f"{server.host}: {type(server.app.failure).__name__}: {server.app.failure}")
@@ -228,103 +244,18 @@ class EmbeddedBench:
 
     async def act(self, step: ActOn) -> None:
         """Do something to server, broker or database, and plan its heal."""
-        match step.target:
-            case "server":
-                for server in self._servers:
-                    if step.which is None or step.which == server.number:
-                        await self._act_on_server(server, step.do)
-            case "broker":
-                self._act_on_broker(step.do)
-            case "database":
-                await self._act_on_database(step.do)
-        if step.heal_after_ms is not None:
-            at_ms = self.clock.now_ms() + step.heal_after_ms
-            self.clock.call_at(at_ms, self._heal_later)
-
-    def _heal_later(self) -> None:
-        self._healing = self._loop.create_task(self.heal())
-
-    async def _act_on_server(self, server: _Server, do: str) -> None:
-        match do:
-            case "crash" if server.app is not None:
-                await self._crash(server)
-            case "stop" if server.app is not None:
-                await self._stop_gracefully(server)
-            case "start" if server.app is None:
-                await self._boot(server)
-            case "restart":
-                if server.app is not None:
-                    await self._stop_gracefully(server)
-                await self._boot(server)
-            case "pause":
-                server.is_paused = True
-                self._network.partition(server.host, "broker")
-            case "resume" if server.is_paused:
-                server.is_paused = False
-                self._network.heal(server.host, "broker")
-            case _:
-                pass
-
-    def _listen(self) -> None:
-        with running_as(None, "broker"):
-            self._listener = self._network.listen(*BROKER, self._broker.protocol)
-
-    def _act_on_broker(self, do: str) -> None:
-        self.history.append(self.clock.elapsed_ms(), "server", "broker", action=do)
-        match do:
-            case "crash" | "stop" if self._listener is not None:
-                self._network.stop_listening(self._listener)
-                self._listener = None
-                self._broker.stop()
-            case "start" if self._listener is None:
-                self._listen()
-            case "restart":
-                self._act_on_broker("stop")
-                self._act_on_broker("start")
-            case "pause":
-                self._broker.freeze()
-            case "resume":
-                self._broker.thaw()
-            case "lose_sessions":
-                self._broker.apply(self._broker.broker.lose_sessions())
-            case _:
-                pass
-
-    async def _act_on_database(self, do: str) -> None:
-        """From outside, a stopped database is one that lets nobody in and has dropped everybody."""
-        self.history.append(self.clock.elapsed_ms(), "server", "database", action=do)
-        async with self._gate.hold(), self._cluster.admin() as connection:
-            self._is_database_down = do in ("crash", "stop")
-            limit = 0 if self._is_database_down else -1
-            await connection.execute(f'ALTER DATABASE "{self._database}" CONNECTION LIMIT {limit}')
-            if do in ("crash", "stop", "restart"):
-                await connection.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = $2",
-                    self._database,
-                    SERVER,
-                )
-        for server in self._servers:
-            if do in ("crash", "stop", "restart"):
-                await self._wait_backends_gone(server.tag)
+        await self._standing.act(step)
 
     async def heal(self) -> None:
         """Everything is as it should be again."""
-        if self._is_database_down:
-            await self._act_on_database("start")
-        if self._listener is None:
-            self._act_on_broker("start")
-        self._broker.thaw()
-        for server in self._servers:
-            if server.is_paused:
-                await self._act_on_server(server, "resume")
-            if server.app is None:
-                await self._boot(server)
+        await self._standing.heal()
+        await self._levers.heal()
 
     # -- seen and done by the runner ---------------------------------------------------------------------
 
     def exclusive(self) -> Any:
         """No server's transaction is under way inside."""
-        return self._gate.hold()
+        return self._levers.database.exclusive()
 
     async def pass_time(self, until_ms: int) -> None:
         """Scenario time comes to `until_ms`; what is due meanwhile happens."""
@@ -343,13 +274,13 @@ class EmbeddedBench:
         while self._is_under_way() and self.clock.now_ms() < until_ms:
             await self.pass_time(self.clock.now_ms() + SETTLE_LOOK_MS)
         for server in self._servers:
-            if server.app is not None and server.app.failure is None:
+            if server.app is not None and server.app.failure is None and not self._levers.database.is_paused:
                 await server.app.intake.wait_idle()
 
     def _is_under_way(self) -> bool:
         """Something is between the broker and a server that could take it."""
         running = [server for server in self._servers if server.app is not None and server.app.failure is None]
-        sessions = [self._broker.broker.session(_client_id(server)) for server in running if not server.is_paused]
+        sessions = [self._broker.broker.session(server.client_id) for server in running if not server.is_paused]
         return any(session is not None and not session.is_empty for session in sessions)
 
     async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
@@ -360,7 +291,10 @@ class EmbeddedBench:
                     LinkSettings(*BROKER, client_id="stranger"), lambda topic, payload: None, lambda reason: None
                 )
                 await self._raw.connect()
-        await self._raw.publish(topic, payload, qos=qos)
+        if retain:
+            self._raw.send_packet(encode(Publish(topic=topic, payload=payload, retain=True)))
+        else:
+            await self._raw.publish(topic, payload, qos=qos)
 
     async def http(self, exchange: HttpExchange) -> HttpAnswer:
         """One exchange with a server's ASGI app, on this loop."""
@@ -392,6 +326,8 @@ class EmbeddedBench:
             who, fields = message_fields(event.topic, event.payload, self._names)
             self.history.append(self.clock.elapsed_ms(), "message", who, qos=event.qos, **fields)
             self.changes.notify()
+        elif isinstance(event, Dropped) and event.reason == "queue full":
+            self._note("broker", f"drops {event.topic} to {event.client_id}: {event.reason}")
 
     def _log(self, level: str, line: str, *, device: str | None) -> None:
         who = "server" if device is None else self._names.get(device, device)

@@ -1,4 +1,4 @@
-"""What a history keeps of an MQTT message: who, direction, topic, decoded payload; never a chunk's bytes. Pure."""
+"""What a history keeps of an MQTT message: who, direction, topic, decoded payload; never a chunk's bytes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from harness.dut.simulated import profile_of
+from harness.plan import Plan
+from server.wire.codec import dialect_called
 from server.wire.errors import RemoteProtocolError
-from server.wire.topics import DOWNLINK, normalised_device_id, parse_uplink
+from server.wire.topics import DOWNLINK, Channel, normalised_device_id, parse_uplink, topic_of
 
 _DOWN = {str(channel) for channel in DOWNLINK}
 
@@ -39,3 +42,12 @@ def message_fields(topic: str, payload: bytes, names: Mapping[str, str]) -> tupl
         fields["text"] = payload[:200].decode("utf-8", "replace")
     fields["payload"] = body
     return names.get(device_id, device_id or "stranger"), fields
+
+
+def topic_prefixes(plan: Plan) -> tuple[str, ...]:
+    """`ESP32CAM/{MAC}` of every device, in the words of its own family."""
+    found = []
+    for planned in plan.devices:
+        family = dialect_called(profile_of(planned).dialect).family
+        found.append(topic_of(family, planned.mac, Channel.CMD).removesuffix(f"/{Channel.CMD}"))
+    return tuple(found)

@@ -87,11 +87,13 @@ class ClusterProcess:
         listen_tcp: bool = False,
         binaries: PostgresBinaries | None = None,
         identity: ChildIdentity | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self._environ = dict(os.environ if environ is None else environ)
         self._listen_tcp = listen_tcp
         self._binaries = binaries
         self._identity = identity
+        self._settings = SETTINGS | dict(settings or {})
         self._watchdog: subprocess.Popen[str] | None = None
         self._cluster: Cluster | None = None
         self.folder: Path | None = None
@@ -128,7 +130,7 @@ class ClusterProcess:
             "superuser": "postgres",
             "password": secret,
             "listen_tcp": self._listen_tcp,
-            "settings": SETTINGS | (SETTINGS_FROM_18 if binaries.version >= 18 else {}),
+            "settings": self._settings | (SETTINGS_FROM_18 if binaries.version >= 18 else {}),
         }
         answer = self._order(order)
         self.folder, self.server_pid = Path(answer["folder"]), answer["pid"]
@@ -175,6 +177,17 @@ class ClusterProcess:
             self.stop()
             raise BenchUnavailable(f"the embedded PostgreSQL did not start: {answer['error']}")
         return answer
+
+    def start_again(self) -> None:
+        """After its processes were killed: starts it on what they left; BenchUnavailable if that fails."""
+        watchdog = self._watchdog
+        assert watchdog is not None and watchdog.stdin is not None and watchdog.stdout is not None
+        watchdog.stdin.write("start again\n")
+        watchdog.stdin.flush()
+        answer: dict[str, Any] = json.loads(watchdog.stdout.readline() or '{"error": "the watchdog process ended"}')
+        if "error" in answer:
+            raise BenchUnavailable(f"the embedded PostgreSQL did not start again: {answer['error']}")
+        self.server_pid = answer["pid"]
 
     def stop(self) -> None:
         """Stops PostgreSQL and removes its folder; may be called again."""

@@ -95,10 +95,12 @@ def free_port() -> int:
         return port
 
 
-def start_server(order: dict[str, Any], folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+def start_server(
+    order: dict[str, Any], folder: Path, wanted_port: int | None = None
+) -> tuple[subprocess.Popen[bytes], int]:
     """Starts PostgreSQL and waits until it takes connections; (process, port)."""
     for _ in range(PORT_TRIES):
-        port = free_port() if order["listen_tcp"] else DEFAULT_PORT
+        port = wanted_port or (free_port() if order["listen_tcp"] else DEFAULT_PORT)
         address = "127.0.0.1" if order["listen_tcp"] else ""
         command = [*order["prefix"], order["postgres"], "-D", str(folder / "data")]
         command += ["-c", f"port={port}", "-c", f"listen_addresses={address}"]
@@ -150,12 +152,13 @@ def stop_server(server: subprocess.Popen[bytes]) -> None:
             return
 
 
-def wait_for_the_end(parent: int) -> None:
-    """Returns when stdin ends or the parent is another one (a forked child may keep the pipe open)."""
+def wait_for_word(parent: int) -> bytes:
+    """What the parent says next; nothing when stdin ends or the parent is another one (a fork may keep the pipe)."""
     while os.getppid() == parent:
         readable, _, _ = select.select([sys.stdin], [], [], PARENT_CHECK_S)
-        if readable and not os.read(sys.stdin.fileno(), 4096):
-            return
+        if readable:
+            return os.read(sys.stdin.fileno(), 4096)
+    return b""
 
 
 def main() -> int:
@@ -174,7 +177,11 @@ def main() -> int:
         make_cluster(order, folder)
         server, port = start_server(order, folder)
         print(json.dumps({"folder": str(folder), "port": port, "pid": server.pid}), flush=True)
-        wait_for_the_end(parent)
+        while wait_for_word(parent):  # the only one there is: start again
+            stop_server(server)
+            (folder / "data" / "postmaster.pid").unlink(missing_ok=True)  # of the dead one, who may seem alive
+            server, port = start_server(order, folder, port)
+            print(json.dumps({"pid": server.pid}), flush=True)
     except CannotStart as error:
         print(json.dumps({"error": str(error)}), flush=True)
         return 1

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import asyncpg
 
@@ -22,13 +22,15 @@ from harness.bench import HttpAnswer
 from harness.bench.brokers import BrokerKind, BrokerProcess, missing_reason
 from harness.bench.clock import EPOCH, ScenarioClock, moment_of
 from harness.bench.messages import message_fields
+from harness.bench.own_cluster import OwnCluster, Renewable
 from harness.bench.postgres_cluster import OWNER, READER, SERVER, Cluster
 from harness.bench.processes_acts import Acts
+from harness.bench.processes_database import OWN_SETTINGS, needs_own_cluster
 from harness.bench.processes_server import ServerProcess, ServerState
 from harness.bench.processes_tap import FENCE_TOPICS, BrokerTap
 from harness.bench.processes_time import Pacer, RealTimeChanges
 from harness.bench.seeding import seed_fleet
-from harness.bench.template import SEARCH_PATH
+from harness.bench.template import SEARCH_PATH, ensure_template
 from harness.dut.simulated import SimulatedDut
 from harness.errors import BenchUnavailable, WakestormError
 from harness.history import History
@@ -101,6 +103,7 @@ class ProcessesBench:
         self._pacer = Pacer(self.clock, self, self._look)
         self.changes.pacer = self._pacer
         self.servers: list[ServerProcess] = []
+        self.own_cluster: OwnCluster | None = None
         self._acts = Acts(self)
 
     # -- life ------------------------------------------------------------------------------------------
@@ -116,10 +119,12 @@ class ProcessesBench:
     async def _start(self) -> None:
         self._ends.callback(self._blocking.shutdown)
         self.history.append(self.clock.elapsed_ms(), "info", "broker", kind_of_broker=self.broker.kind)
+        if needs_own_cluster(self.plan):
+            await self._start_own_cluster()
         await self.cluster.create_database(self.database, self._template)
         self._ends.push_async_callback(self.cluster.drop_database, self.database)
-        self.owner = await self._connect(OWNER)
-        self.reader = await self._connect(READER)
+        self.owner = cast("asyncpg.Connection", Renewable(await self._connect(OWNER)))
+        self.reader = cast("asyncpg.Connection", Renewable(await self._connect(READER)))
         await seed_fleet(self.owner, self.plan, self.clock.now())
         self._ends.push_async_callback(self.blocking, self.broker.stop)
         await self.blocking(self.broker.start)
@@ -152,6 +157,19 @@ class ProcessesBench:
     async def stop(self) -> None:
         """Devices, servers, broker and database go, whatever state they are in."""
         await self._ends.aclose()
+
+    async def _start_own_cluster(self) -> None:
+        """Instead of the one that other scenarios use, which must not be hit."""
+        own = OwnCluster(settings=OWN_SETTINGS)
+        self._ends.push_async_callback(self.blocking, own.stop)
+        self.cluster = await self.blocking(own.start)
+        self._template = await ensure_template(self.cluster)
+        self.own_cluster = own
+
+    async def connect_again(self) -> None:
+        """PostgreSQL was killed and is back."""
+        for connection, role in ((self.owner, OWNER), (self.reader, READER)):
+            cast("Renewable", connection).renew(await self._connect(role))
 
     async def _connect(self, role: str) -> asyncpg.Connection:
         connection = await asyncpg.connect(
@@ -209,7 +227,7 @@ class ProcessesBench:
             if ended is not None:
                 self.failures.append(ended)
         async with self._looking:
-            for callback in list(self.on_commit):
+            for callback in [] if self._acts.is_database_down else list(self.on_commit):
                 await callback()
         self.changes.notify()
 
@@ -306,6 +324,8 @@ class ProcessesBench:
             return None
 
     def _is_worked_off(self, state: ServerState, fence: int | None) -> bool:
+        if self._acts.database.is_paused:
+            return True  # it can't, and will
         if not state.is_idle:
             return False
         if not self._has_broker or not state.is_ready or self._acts.is_database_down:

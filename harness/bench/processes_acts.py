@@ -1,20 +1,24 @@
-"""What scenarios do to the real parts: SIGKILL, SIGTERM, SIGSTOP, SIGCONT, a closed database; and how each heals.
+"""What scenarios do to the real parts: SIGKILL, SIGTERM, SIGSTOP, SIGCONT; and how each heals.
 
 iotcore keeps sessions in memory: a restart loses them, and with them what it had accepted and not delivered. mosquitto
-saves them when it is stopped, not when it crashes. A stopped database lets no server in.
+saves them when it is stopped, not when it crashes. `processes_database` has what happens to PostgreSQL.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from harness.bench.postgres_cluster import SERVER
+from harness.bench.messages import topic_prefixes
+from harness.bench.processes_database import ProcessesDatabase
 from harness.bench.processes_server import ServerProcess
+from harness.bench.standing import StandingFaults
+from harness.bench.stranger import Stranger, take_over
 from harness.errors import BenchUnavailable
 from harness.plan_steps import ActOn
+from simulator.levers import Levers
 
 if TYPE_CHECKING:
     from harness.bench.processes import ProcessesBench
@@ -23,6 +27,8 @@ CONNECTED_WITHIN_S: Final = 30.0
 """A server tries again after at most 10 s."""
 
 LOOK_EVERY_S: Final = 0.01
+SLOW_TURN_S: Final = 0.2
+"""A slow server runs for so long, then stands still for as long as it is to be slower."""
 
 
 class Acts:
@@ -31,9 +37,18 @@ class Acts:
     def __init__(self, bench: ProcessesBench) -> None:
         self._bench = bench
         self._busy = 0
-        self._healing: set[asyncio.Task[None]] = set()
-        self._is_broker_paused = False
-        self.is_database_down = False
+        self.servers = ProcessesServers(self)
+        self.broker = ProcessesBroker(self)
+        self.database = ProcessesDatabase(bench, self.note)
+        self.bench = bench
+        self._levers = Levers(
+            server=self.servers,
+            broker=self.broker,
+            database=self.database,
+            wait_ms=lambda wait_ms: bench.pass_time(bench.clock.now_ms() + wait_ms),
+            devices=topic_prefixes(bench.plan),
+        )
+        self._standing = StandingFaults(self._levers, bench.clock, doing=self._doing, on_failure=bench.failures.append)
 
     @property
     def is_busy(self) -> bool:
@@ -43,7 +58,12 @@ class Acts:
     @property
     def is_broker_up(self) -> bool:
         """It runs, and is not paused."""
-        return self._bench.broker.is_running and not self._is_broker_paused
+        return self._bench.broker.is_running and not self.broker.is_paused
+
+    @property
+    def is_database_down(self) -> bool:
+        """It lets no server in, or does not answer."""
+        return self.database.is_down or self.database.is_paused
 
     @contextmanager
     def _doing(self) -> Iterator[None]:
@@ -54,60 +74,39 @@ class Acts:
             self._busy -= 1
 
     async def stop(self) -> None:
-        """Heals that are under way end here."""
-        for task in self._healing:
-            task.cancel()
-        await asyncio.gather(*self._healing, return_exceptions=True)
-        if self._is_broker_paused:
-            self._bench.broker.resume()
+        """Heals that are under way end here, and nothing is left standing still."""
+        await self._standing.stop()
+        self.servers.stop_slowing()
+        await self.broker.resume()
+        await self.database.resume()
 
     async def act(self, step: ActOn) -> None:
         """Do it, and plan its heal."""
+        await self._standing.act(step)
+
+    async def heal(self) -> None:
+        """Everything is as it should be again; the servers take messages."""
+        await self._standing.heal()
         with self._doing():
-            match step.target:
-                case "server":
-                    for server in self._bench.servers:
-                        if step.which is None or step.which == server.number:
-                            await self._act_on_server(server, step.do)
-                case "broker":
-                    await self._act_on_broker(step.do)
-                case "database":
-                    await self._act_on_database(step.do)
-        if step.heal_after_ms is not None:
-            clock = self._bench.clock
-            clock.call_at(clock.now_ms() + step.heal_after_ms, self._heal_later)
+            await self.database.heal()
+            await self.broker.heal()
+            await self.servers.heal()
+            await self.wait_connected(self._bench.servers)
 
-    def _heal_later(self) -> None:
-        self._busy += 1  # from now on, not from the task's first turn
-        task = asyncio.get_running_loop().create_task(self._heal_counted())
-        self._healing.add(task)
-        task.add_done_callback(self._healed)
-
-    async def _heal_counted(self) -> None:
-        try:
-            await self.heal()
-        finally:
-            self._busy -= 1
-
-    def _healed(self, task: asyncio.Task[None]) -> None:
-        self._healing.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._bench.failures.append(f"heal: {type(error).__name__}: {error}")
-
-    def _note(self, who: str, action: str) -> None:
+    def note(self, who: str, action: str) -> None:
+        """A record of the history."""
         self._bench.history.append(self._bench.clock.elapsed_ms(), "server", who, action=action)
-
-    # -- servers ---------------------------------------------------------------------------------------
 
     async def boot(self, server: ServerProcess) -> None:
         """Start a server; returns once it answers, and takes messages where there is a broker."""
         await server.start(self._bench.clock.now())
         await server.advance_to(self._bench.clock.now())  # it took a while to import
         if self.is_broker_up and not self.is_database_down:
-            await self._wait_connected([server])
-        self._note(server.name, "started")
+            await self.wait_connected([server])
+        self.note(server.name, "started")
 
-    async def _wait_connected(self, servers: list[ServerProcess]) -> None:
+    async def wait_connected(self, servers: list[ServerProcess]) -> None:
+        """Returns once these servers take messages."""
         try:
             async with asyncio.timeout(CONNECTED_WITHIN_S):
                 for server in servers:
@@ -116,107 +115,162 @@ class Acts:
         except TimeoutError:
             raise BenchUnavailable(f"no server on the broker within {CONNECTED_WITHIN_S:g} s") from None
 
-    async def _act_on_server(self, server: ServerProcess, do: str) -> None:
-        match do:
-            case "crash" if server.is_running:
-                await server.kill()
-                self._note(server.name, "crashed")
-                await self._wait_backends_gone(server.name)
-            case "stop" if server.is_running:
-                await self._stop(server)
-            case "start" if not server.is_running:
-                await self.boot(server)
-            case "restart":
-                if server.is_running:
-                    await self._stop(server)
-                await self.boot(server)
-            case "pause" if server.is_running:
-                server.pause()
-                self._note(server.name, "paused")
-            case "resume" if server.is_paused:
-                server.resume()
-                await server.advance_to(self._bench.clock.now())
-                self._note(server.name, "resumed")
-            case _:
-                pass
 
-    async def _stop(self, server: ServerProcess) -> None:
-        if not await server.stop():
-            self._bench.failures.append(f"{server.name} did not stop well: {' | '.join(list(server.tail)[-3:])}")
-        self._note(server.name, "stopped")
+class ProcessesServers:
+    """See `ServerLevers`: signals to real processes."""
 
-    async def _wait_backends_gone(self, name: str) -> None:
-        """What a dead server still had running is committed or rolled back then."""
-        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND application_name = $2"
-        async with self._bench.cluster.admin() as connection:
-            while await connection.fetchval(query, self._bench.database, name):
-                await connection.execute("SELECT pg_sleep(0.002)")
+    def __init__(self, acts: Acts) -> None:
+        self._acts = acts
+        self._slowing: dict[int, asyncio.Task[None]] = {}
 
-    # -- the broker ------------------------------------------------------------------------------------
+    async def _each(self, which: int | None, act: Callable[[ServerProcess], Awaitable[None]]) -> None:
+        for server in self._acts.bench.servers:
+            if which is None or which == server.number:
+                await act(server)
 
-    async def _act_on_broker(self, do: str) -> None:
-        self._note("broker", do)
-        bench, broker = self._bench, self._bench.broker
-        match do:
-            case "crash":
-                await bench.blocking(broker.kill)
-            case "stop":
-                await bench.blocking(broker.stop)
-            case "start":
-                await self._start_broker()
-            case "restart":
-                await bench.blocking(broker.stop)
-                await self._start_broker()
-            case "pause":
-                self._is_broker_paused = True
-                broker.pause()
-            case "resume":
-                self._is_broker_paused = False
-                broker.resume()
-            case "lose_sessions":  # no broker drops them while it runs: a crash, and what was saved is gone
-                await bench.blocking(broker.kill)
-                (broker.folder / "mosquitto.db").unlink(missing_ok=True)
-                await self._start_broker()
-            case _:
-                pass
+    async def crash(self, which: int | None) -> None:
+        await self._each(which, self._crash)
 
-    async def _start_broker(self) -> None:
-        self._is_broker_paused = False
-        await self._bench.blocking(self._bench.broker.start)
-        await self._bench.tap.connect()
+    async def stop(self, which: int | None) -> None:
+        await self._each(which, self._stop)
 
-    # -- the database ----------------------------------------------------------------------------------
+    async def start(self, which: int | None) -> None:
+        await self._each(which, self._start)
 
-    async def _act_on_database(self, do: str) -> None:
-        """From outside, a stopped database is one that lets nobody in and has dropped everybody."""
-        self._note("database", do)
-        bench = self._bench
-        async with bench.cluster.admin() as connection:
-            self.is_database_down = do in ("crash", "stop")
-            limit = 0 if self.is_database_down else -1
-            await connection.execute(f'ALTER DATABASE "{bench.database}" CONNECTION LIMIT {limit}')
-            if do in ("crash", "stop", "restart"):
-                await connection.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = $2",
-                    bench.database,
-                    SERVER,
-                )
+    async def pause(self, which: int | None) -> None:
+        await self._each(which, self._pause)
 
-    # -- heal ------------------------------------------------------------------------------------------
+    async def resume(self, which: int | None) -> None:
+        await self._each(which, self._resume)
+
+    async def slow_down(self, which: int | None, by_ms: int) -> None:
+        self.stop_slowing(which)
+        for server in self._acts.bench.servers:
+            if by_ms and (which is None or which == server.number):
+                self._slowing[server.number] = asyncio.create_task(_in_turns(server, by_ms / 1000))
+        if not by_ms:
+            await self._each(which, self._resume)
+
+    async def crash_at(self, which: int | None, at: str, *, nth: int) -> None:
+        raise BenchUnavailable("a real server's requests can not be counted")
+
+    def stop_slowing(self, which: int | None = None) -> None:
+        """Slow ones run on from here."""
+        for number in [number for number in self._slowing if which in (None, number)]:
+            self._slowing.pop(number).cancel()
+            self._acts.bench.servers[number].resume()
 
     async def heal(self) -> None:
-        """Everything is as it should be again; the servers take messages."""
-        with self._doing():
-            if self.is_database_down:
-                await self._act_on_database("start")
-            if self._is_broker_paused:
-                await self._act_on_broker("resume")
-            if not self._bench.broker.is_running:
-                await self._act_on_broker("start")
-            await self._bench.tap.connect()
-            for server in self._bench.servers:
-                if server.is_paused:
-                    await self._act_on_server(server, "resume")
-                if not server.is_running:
-                    await self.boot(server)
-            await self._wait_connected(self._bench.servers)
+        """All of them run."""
+        await self.slow_down(None, 0)
+        await self.start(None)
+
+    async def _crash(self, server: ServerProcess) -> None:
+        if server.is_running:
+            await server.kill()
+            self._acts.note(server.name, "crashed")
+            await self._acts.database.wait_backends_gone(server.name)
+
+    async def _stop(self, server: ServerProcess) -> None:
+        if server.is_running:
+            if not await server.stop():
+                tail = " | ".join(list(server.tail)[-3:])
+                self._acts.bench.failures.append(f"{server.name} did not stop well: {tail}")
+            self._acts.note(server.name, "stopped")
+
+    async def _start(self, server: ServerProcess) -> None:
+        if not server.is_running:
+            await self._acts.boot(server)
+
+    async def _pause(self, server: ServerProcess) -> None:
+        if server.is_running:
+            server.pause()
+            self._acts.note(server.name, "paused")
+
+    async def _resume(self, server: ServerProcess) -> None:
+        if server.is_paused:
+            server.resume()
+            await server.advance_to(self._acts.bench.clock.now())
+            self._acts.note(server.name, "resumed")
+
+
+async def _in_turns(server: ServerProcess, still_s: float) -> None:
+    """It runs, it stands still, it runs."""
+    while True:
+        await asyncio.sleep(SLOW_TURN_S)
+        server.pause()
+        try:
+            await asyncio.sleep(still_s)
+        finally:
+            server.resume()
+
+
+class ProcessesBroker:
+    """See `BrokerLevers`: a real broker does less to itself than a simulated one."""
+
+    def __init__(self, acts: Acts) -> None:
+        self._acts = acts
+        self._strangers: list[Stranger] = []
+        self.is_paused = False
+
+    async def crash(self) -> None:
+        self._acts.note("broker", "crash")
+        await self._acts.bench.blocking(self._acts.bench.broker.kill)
+
+    async def stop(self) -> None:
+        self._acts.note("broker", "stop")
+        await self._acts.bench.blocking(self._acts.bench.broker.stop)
+
+    async def start(self) -> None:
+        bench = self._acts.bench
+        self.is_paused = False
+        if not bench.broker.is_running:
+            self._acts.note("broker", "start")
+            await bench.blocking(bench.broker.start)
+        await bench.tap.connect()
+
+    async def pause(self) -> None:
+        self._acts.note("broker", "pause")
+        self.is_paused = True
+        self._acts.bench.broker.pause()
+
+    async def resume(self) -> None:
+        if self.is_paused:
+            self._acts.note("broker", "resume")
+            self.is_paused = False
+            self._acts.bench.broker.resume()
+
+    async def lose_sessions(self) -> None:
+        """No broker drops them while it runs: a crash, and what was saved is gone."""
+        self._acts.note("broker", "lose_sessions")
+        broker = self._acts.bench.broker
+        await self._acts.bench.blocking(broker.kill)
+        (broker.folder / "mosquitto.db").unlink(missing_ok=True)
+        await self.start()
+
+    async def limit_queues(self, messages: int | None) -> None:
+        if messages is not None:
+            raise BenchUnavailable("a real broker has its queue limit from its start on")
+
+    async def redeliver(self, *, dup: bool) -> None:
+        if not dup:
+            raise BenchUnavailable("a real broker delivers again at a reconnect only")
+
+    async def retain(self, topic: str, payload: bytes) -> None:
+        await self._acts.bench.publish(topic, payload, qos=0, retain=True)
+
+    async def take_over(self, which: int) -> None:
+        self._acts.note("broker", "takeover")
+        broker = self._acts.bench.broker
+        self._strangers.append(await take_over(broker.host, broker.port, f"wakestorm-server{which}"))
+
+    async def disconnect_all(self) -> None:
+        raise BenchUnavailable("no real broker drops its connections when told")
+
+    async def heal(self) -> None:
+        """It runs and answers; no stranger is left."""
+        await self.resume()
+        await self.start()
+        for stranger in self._strangers:
+            stranger.leave()
+        self._strangers.clear()

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.bench.clock import ScenarioClock
-from harness.bench.embedded import LATENCY_US, EmbeddedBench
+from harness.bench.embedded import EmbeddedBench
+from harness.bench.embedded_levers import LATENCY_US
 from harness.bench.postgres import run_blocking
 from harness.bench.postgres_cluster import Cluster
 from harness.dut.simulated import SimulatedDut

@@ -48,6 +48,33 @@ CATALOGUE: Final[dict[str, str]] = {
     "unset_clock": "simulator.faults.unset_clock",
     # fleet
     "herd": "simulator.faults.herd",
-    # broker, server, database: rows of `broker`, `server` and `database` steps
+    # server: steps
+    "server_crash": "simulator.faults.server_crash",
+    "server_stop": "simulator.faults.server_stop",
+    "server_pause": "simulator.faults.server_pause",
+    "server_slow": "simulator.faults.server_slow",
+    "two_servers": "simulator.faults.two_servers",
+    # broker: steps
+    "broker_crash": "simulator.faults.broker_crash",
+    "broker_stop": "simulator.faults.broker_stop",
+    "broker_pause": "simulator.faults.broker_pause",
+    "broker_lose_sessions": "simulator.faults.broker_lose_sessions",
+    "broker_full_queue": "simulator.faults.broker_full_queue",
+    "broker_redeliver": "simulator.faults.broker_redeliver",
+    "broker_retained_junk": "simulator.faults.broker_retained_junk",
+    "broker_takeover": "simulator.faults.broker_takeover",
+    "broker_disconnect_storm": "simulator.faults.broker_disconnect_storm",
+    # database: steps
+    "database_crash": "simulator.faults.database_crash",
+    "database_stop": "simulator.faults.database_stop",
+    "database_pause": "simulator.faults.database_pause",
+    "database_kill_backends": "simulator.faults.database_kill_backends",
+    "database_lose_answer": "simulator.faults.database_lose_answer",
+    "database_deadlock": "simulator.faults.database_deadlock",
+    "database_serialization_failure": "simulator.faults.database_serialization_failure",
+    "database_lock_timeout": "simulator.faults.database_lock_timeout",
+    "database_disk_full": "simulator.faults.database_disk_full",
+    "database_too_many_connections": "simulator.faults.database_too_many_connections",
+    "database_read_only": "simulator.faults.database_read_only",
 }
 """Name -> where it is: `module:Class`, or `module` where there is only a row."""

@@ -181,3 +181,21 @@ def test_what_happens_depends_on_nothing_but_what_came() -> None:
         return effects + broker.closed(2, 200) + broker.tick(3_000)
 
     assert story() == story()
+
+
+def test_a_limit_of_queues_strikes_sessions_that_are_there_and_new_ones_until_it_is_taken_back() -> None:
+    world = World()
+    world.connect("pub")
+    for name in ("old", "new"):
+        if name == "new":
+            world.broker.limit_queues(1)
+        world.connect(name, clean=False)
+        world.subscribe(name, ("t/#", 1))
+        world.cut(name)
+    world.publish("pub", "t/0")
+    world.publish("pub", "t/1")
+    dropped = [event.client_id for event in world.events if isinstance(event, Dropped)]
+    assert dropped == ["old", "new"]
+    world.broker.limit_queues(None)
+    world.publish("pub", "t/2")
+    assert len([event for event in world.events if isinstance(event, Dropped)]) == 2

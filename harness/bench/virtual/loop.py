@@ -82,6 +82,8 @@ class VirtualLoop(ClosedWorldLoop):
         self._owner_thread = threading.get_ident()
         self._postgres_hosts: set[tuple[str, int]] = set()
         self._is_database_frozen = False
+        self.at_the_door: Callable[[str | None], None] | None = None
+        self.on_postgres: Callable[[MeteredProtocol], None] | None = None
         self._is_over = False
         self._stray_replies = 0
         self.network: MemoryNetwork | None = None
@@ -335,6 +337,8 @@ class VirtualLoop(ClosedWorldLoop):
             self._metered[connection] = None
             if self._is_database_frozen:
                 connection.freeze()
+            if self.on_postgres is not None:
+                self.on_postgres(connection)
             return connection
 
         return make
@@ -351,6 +355,8 @@ class VirtualLoop(ClosedWorldLoop):
         self, protocol_factory: Callable[[], Any], path: str | None = None, **options: Any
     ) -> tuple[asyncio.Transport, Any]:
         await self._hang_if_buried()
+        if self.at_the_door is not None:
+            self.at_the_door(current_incarnation.get())  # may raise OSError: PostgreSQL is not there
         with self.real_io(f"connecting to {path}"):
             _, outer = await super().create_unix_connection(
                 self._metered_factory(protocol_factory, str(path)), path, **options
@@ -364,6 +370,8 @@ class VirtualLoop(ClosedWorldLoop):
         """A connection in memory, or a metered one to an admitted PostgreSQL; nothing else can be reached."""
         await self._hang_if_buried()
         if host is not None and port is not None and (host, port) in self._postgres_hosts:
+            if self.at_the_door is not None:
+                self.at_the_door(current_incarnation.get())
             with self.real_io(f"connecting to {host}:{port}"):
                 _, outer = await super().create_connection(
                     self._metered_factory(protocol_factory, f"{host}:{port}"), host, port, **options

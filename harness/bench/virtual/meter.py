@@ -12,7 +12,7 @@ import struct
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 SSL_REQUEST: Final = 80877103
 CANCEL_REQUEST: Final = 80877102
@@ -80,6 +80,11 @@ class PgMeter:
     def is_outstanding(self) -> bool:
         """Whether real time has to pass before virtual time may."""
         return self._counts
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether the client has not yet sent its startup packet."""
+        return self._startup is not None
 
     def release(self) -> None:
         """From now on the clock does not wait for this connection (a fault: the database does not answer)."""
@@ -186,6 +191,18 @@ class PgMeter:
             self._account(1 if counts else -1)
 
 
+class Points(Protocol):
+    """Who looks at every request of a client and may strike at one."""
+
+    def asked(self, connection: MeteredProtocol, data: bytes) -> bytes | None:
+        """What goes to PostgreSQL instead of this request; None: nothing."""
+        ...
+
+    def answered(self, connection: MeteredProtocol) -> bool:
+        """Whether what PostgreSQL has just answered is kept from the client."""
+        ...
+
+
 class MeteredTransport(asyncio.Transport):
     """What the client writes to: counts, and can be frozen or fenced."""
 
@@ -265,6 +282,7 @@ class MeteredProtocol(asyncio.Protocol):
         self._real: asyncio.Transport | None = None
         self._is_frozen = False
         self.is_fenced = False
+        self.points: Points | None = None
         self._held_out: list[bytes] = []
         self._held_in: list[bytes] = []
 
@@ -275,6 +293,11 @@ class MeteredProtocol(asyncio.Protocol):
         if self._is_frozen:
             self._held_out.append(data)
             return
+        if self.points is not None and not self.meter.is_starting:
+            replaced = self.points.asked(self, data)
+            if replaced is None:
+                return
+            data = replaced
         self.meter.sent(data)
         real.write(data)
 
@@ -296,6 +319,13 @@ class MeteredProtocol(asyncio.Protocol):
         for data in held_out:
             if self._real is not None and not self._real.is_closing():
                 self.write(self._real, data)
+
+    def reset(self) -> None:
+        """The client hears that its connection is gone; what is still on its way is lost, in both directions."""
+        self._is_frozen = True
+        self.meter.release()
+        if self._real is not None:
+            self._real.abort()
 
     def fence(self) -> None:
         """The owner has crashed: the connection is aborted, nothing passes any more, in no direction."""
@@ -325,7 +355,8 @@ class MeteredProtocol(asyncio.Protocol):
             self._held_in.append(data)
             return
         self.meter.received(data)
-        self.inner.data_received(data)
+        if self.points is None or not self.points.answered(self):
+            self.inner.data_received(data)
 
     def eof_received(self) -> bool | None:
         return None if self.is_fenced else self.inner.eof_received()

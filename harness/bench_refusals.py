@@ -1,0 +1,36 @@
+"""What a bench can't do of a plan, before it runs: each step with its line and the reason, from the faults' rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.errors import Mistake, ScenarioError
+from harness.plan import Plan
+from harness.plan_steps import ActOn
+from simulator.catalogue import BenchName, row_named
+from simulator.step_faults import HEALING, new_fault
+
+
+def refuse_impossible(plans: Sequence[Plan], bench: BenchName) -> None:
+    """Raises ScenarioError with everything in the plans that the bench can't do."""
+    found = dict.fromkeys(mistake for plan in plans for mistake in _mistakes(plan, bench))
+    if found:
+        raise ScenarioError(found)
+
+
+def _mistakes(plan: Plan, bench: BenchName) -> Iterator[Mistake]:
+    for step in plan.steps:
+        if isinstance(step, ActOn) and step.do not in HEALING:
+            reason = _reason(step, bench)
+            if reason:
+                path = f"{step.place.path}.{step.target}"
+                why = f"{step.do} is not to be had in the {bench} bench: {reason}"
+                yield Mistake(plan.path, step.place.line, path, why, "run it with --bench embedded")
+
+
+def _reason(step: ActOn, bench: BenchName) -> str:
+    reason = row_named(f"{step.target}_{step.do}").reason_against(bench)
+    fault = new_fault(step.target, step.do, step.settings)
+    if not reason and bench != "embedded" and fault is not None:
+        return fault.only_embedded
+    return reason
