@@ -122,8 +122,8 @@ class Store:
             try:
                 await connection.execute(begin)
                 yield connection
-            except BaseException:
-                await _roll_back(connection)
+            except BaseException as error:
+                await _roll_back(connection, error)
                 raise
             await connection.execute("COMMIT")
 
@@ -160,8 +160,14 @@ class Store:
             return False
 
 
-async def _roll_back(connection: Connection) -> None:
-    """Undo the transaction; a connection that can't even do that is dropped, and PostgreSQL undoes it."""
+async def _roll_back(connection: Connection, error: BaseException) -> None:
+    """Undo the transaction; a connection that can't even do that is dropped, and PostgreSQL undoes it.
+
+    So is one to a database that was demoted: its session stays read-only, also after the way back.
+    """
+    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+        connection.terminate()
+        return
     try:
         await connection.execute("ROLLBACK")
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
