@@ -29,7 +29,7 @@ ROW = FaultRow(
     does="SIGKILL. The simulated one keeps its sessions, iotcore loses them, mosquitto has what it last saved.",
     example="steps: [{broker: {do: crash, for: 20s}}]",
     heals="it starts: after `for`, with `broker: start`, or at the end of the steps",
-    scenario="scenarios/faults/broker_crash.yaml",
+    scenario="scenarios/faults/broker-crash.yaml",
     sign="step:broker:crash",
     source="Broker: kill",
 )

@@ -28,7 +28,7 @@ ROW = FaultRow(
     does="A session holds few messages that wait; what comes then is acknowledged and dropped, as brokers do.",
     example="steps: [{broker: {do: full_queue, messages: 3, for: 10m}}]",
     heals="after `for`, with `broker: heal`, or at the end of the steps",
-    scenario="scenarios/faults/broker_full_queue.yaml",
+    scenario="scenarios/faults/broker-full-queue.yaml",
     sign="step:broker:full_queue",
     source="Broker: queue full",
     settings=(Setting(name="messages", unit="count", default="2", does="how many messages each session holds"),),

@@ -26,7 +26,7 @@ ROW = FaultRow(
     does="It stands still; connections stay, what comes meanwhile waits.",
     example="steps: [{broker: {do: pause, for: 20s}}]",
     heals="it goes on: after `for`, with `broker: resume`, or at the end of the steps",
-    scenario="scenarios/faults/broker_pause.yaml",
+    scenario="scenarios/faults/broker-pause.yaml",
     sign="step:broker:pause",
     source="Broker: freeze",
 )

@@ -39,7 +39,7 @@ ROW = FaultRow(
     does="Retained messages that are none of ours, on every topic of every device, up and down.",
     example="steps: [{broker: {do: retained_junk, for: 1d}}]",
     heals="they are taken away: after `for`, with `broker: heal`, or at the end of the steps",
-    scenario="scenarios/faults/broker_retained_junk.yaml",
+    scenario="scenarios/faults/broker-retained-junk.yaml",
     sign="step:broker:retained_junk",
     source="Broker: retained junk",
 )

@@ -26,7 +26,7 @@ ROW = FaultRow(
     does="kill -9 of all its processes: every connection breaks and nobody answers.",
     example="steps: [{database: {do: crash, for: 20s}}]",
     heals="it starts and recovers: after `for`, with `database: start`, or at the end of the steps",
-    scenario="scenarios/faults/database_crash.yaml",
+    scenario="scenarios/faults/database-crash.yaml",
     sign="step:database:crash",
     source="DB: kill -9 all",
 )

@@ -30,7 +30,7 @@ ROW = FaultRow(
     does="Every write fails with SQLSTATE 53100; reading and COMMIT work.",
     example="steps: [{database: {do: disk_full, for: 30s}}]",
     heals="after `for`, with `database: heal`, or at the end of the steps",
-    scenario="scenarios/faults/database_disk_full.yaml",
+    scenario="scenarios/faults/database-disk-full.yaml",
     sign="step:database:disk_full",
     source="DB: disk full",
 )

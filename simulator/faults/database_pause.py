@@ -26,7 +26,7 @@ ROW = FaultRow(
     does="It stands still: connections stay, nothing is answered.",
     example="steps: [{database: {do: pause, for: 20s}}]",
     heals="it does what it was asked meanwhile: after `for`, with `database: resume`, or at the end of the steps",
-    scenario="scenarios/faults/database_pause.yaml",
+    scenario="scenarios/faults/database-pause.yaml",
     sign="step:database:pause",
     source="DB: freeze",
 )

@@ -30,7 +30,7 @@ ROW = FaultRow(
     does="After a fail-over the servers are connected to a database that takes no writes (SQLSTATE 25006).",
     example="steps: [{database: {do: read_only, for: 30s}}]",
     heals="after `for`, with `database: heal`, or at the end of the steps; sessions that are there stay as they are",
-    scenario="scenarios/faults/database_read_only.yaml",
+    scenario="scenarios/faults/database-read-only.yaml",
     sign="step:database:read_only",
     source="R16: read-only",
 )

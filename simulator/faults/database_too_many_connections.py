@@ -27,7 +27,7 @@ ROW = FaultRow(
     does="The servers lose their connections and get no others (SQLSTATE 53300).",
     example="steps: [{database: {do: too_many_connections, for: 30s}}]",
     heals="after `for`, with `database: heal`, or at the end of the steps",
-    scenario="scenarios/faults/database_too_many_connections.yaml",
+    scenario="scenarios/faults/database-too-many-connections.yaml",
     sign="step:database:too_many_connections",
     source="R16: PG too many connections",
 )

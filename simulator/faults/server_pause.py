@@ -28,7 +28,7 @@ ROW = FaultRow(
     does="It stands still; its connections stay.",
     example="steps: [{server: {do: pause, for: 20s}}]",
     heals="it goes on: after `for`, with `server: resume`, or at the end of the steps",
-    scenario="scenarios/faults/server_pause.yaml",
+    scenario="scenarios/faults/server-pause.yaml",
     sign="step:server:pause",
     source="Server: freeze",
     settings=(Setting(name="which", unit="number or all", default="0", does="which server"),),

@@ -10,7 +10,7 @@ ROW = FaultRow(
     does="Several servers share the messages of every device, also those of one image, and one database.",
     example="{servers: 2, steps: [{wake: yard}]}",
     heals="nothing is to be healed: any number of servers is right",
-    scenario="scenarios/faults/two_servers.yaml",
+    scenario="scenarios/faults/two-servers.yaml",
     sign="servers:several",
     source="Server: two servers at once",
 )

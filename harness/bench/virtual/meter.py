@@ -325,7 +325,7 @@ class MeteredProtocol(asyncio.Protocol):
         self._is_frozen = True
         self.meter.release()
         if self._real is not None:
-            self._real.abort()
+            self._context.run(self._real.abort)  # what the client does about it is the client's
 
     def fence(self) -> None:
         """The owner has crashed: the connection is aborted, nothing passes any more, in no direction."""
