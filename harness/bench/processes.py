@@ -35,10 +35,12 @@ from harness.dut.simulated import SimulatedDut
 from harness.errors import BenchUnavailable, WakestormError
 from harness.history import History
 from harness.plan import Plan
-from harness.plan_steps import ActOn, HttpExchange
+from harness.plan_steps import ActOn, HttpExchange, PlannedDevice
 from server.wire.dialects import DIALECTS
 from simulator.link import LinkError
 from simulator.link.paho import PahoLink
+from simulator.proxy import FaultProxy
+from simulator.rng import Rng
 from simulator.sites import FleetPlaces
 
 T = TypeVar("T")
@@ -138,6 +140,7 @@ class ProcessesBench:
         await asyncio.gather(*(self._acts.boot(server) for server in self.servers))
         places = FleetPlaces(seed=self.plan.seed)
         for planned in self.plan.devices:
+            line = await self._line_of(planned)
             dut = SimulatedDut(
                 planned,
                 seed=self.plan.seed,
@@ -146,13 +149,23 @@ class ProcessesBench:
                 changes=self.changes,
                 history=self.history,
                 links=PahoLink,
-                broker=(self.broker.host, self.broker.port),
+                broker=(self.broker.host, self.broker.port) if line is None else line.address,
+                line=line,
             )
             self.duts.append(dut)
             self._ends.push_async_callback(dut.close)
         self._pacer.start()
         self._ends.push_async_callback(self._pacer.stop)
         self._ends.push_async_callback(self._acts.stop)
+
+    async def _line_of(self, planned: PlannedDevice) -> FaultProxy | None:
+        """A proxy before the broker for a device whose line will be struck; the others connect directly."""
+        if planned.number not in self.plan.devices_with_line_faults:
+            return None
+        proxy = FaultProxy((self.broker.host, self.broker.port), Rng(f"{self.plan.seed}/line/{planned.name}"))
+        await proxy.start()
+        self._ends.push_async_callback(proxy.stop)
+        return proxy
 
     async def stop(self) -> None:
         """Devices, servers, broker and database go, whatever state they are in."""
