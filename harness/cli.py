@@ -18,7 +18,9 @@ import typer
 
 from harness import cli_bench, cli_console
 from harness.cli_boards import boards
+from harness.cli_faults import faults
 from harness.cli_firmware import firmware
+from harness.cli_proxy import proxy
 
 EXIT_CODES_HELP: Final = """
 Exit codes: 0 everything passed; 1 a scenario failed; 2 inconclusive, nothing was proved; 3 the database, the broker
@@ -215,27 +217,6 @@ def list_scenarios(paths: Paths = None, tag: Tags = None, substring: Substring =
     raise typer.Exit(list_command(Selection(paths=paths or (), tags=tag or (), substring=substring), as_json=as_json))
 
 
-@app.command(epilog=EXIT_CODES_HELP)
-def faults(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Explain this fault, with an example.")] = None,
-    layer: Annotated[
-        str | None, typer.Option(metavar="LAYER", help="link, device, fleet, broker, server or database only.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List everything that can go wrong: what it does, how it heals, which bench can do it.
-
-    \b
-    Examples:
-      wakestorm faults
-      wakestorm faults power_loss
-      wakestorm faults --layer link --json
-    """
-    from harness.cli_faults import faults_command
-
-    raise typer.Exit(faults_command(name, layer, as_json=as_json))
-
-
 @app.command()
 def version() -> None:
     """Print the version."""
@@ -341,6 +322,8 @@ def shell(database_url: DatabaseUrl = None) -> None:
 
 
 app.command(epilog=EXIT_CODES_HELP)(firmware)
+app.command(epilog=EXIT_CODES_HELP)(faults)
+app.command(epilog=EXIT_CODES_HELP)(proxy)
 app.add_typer(boards)
 
 

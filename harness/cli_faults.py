@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
 
-from harness.errors import UsageError
-from harness.jsonable import json_line
-from simulator.catalogue import BENCHES, FaultRow, UnknownFault, row_named, rows
+import typer
+
+if TYPE_CHECKING:
+    from simulator.catalogue import FaultRow
+
+
+def faults(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Explain this fault, with an example.")] = None,
+    layer: Annotated[
+        str | None, typer.Option(metavar="LAYER", help="link, device, fleet, broker, server or database only.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """List everything that can go wrong: what it does, how it heals, which bench can do it.
+
+    \b
+    Examples:
+      wakestorm faults
+      wakestorm faults power_loss
+      wakestorm faults --layer link --json
+    """
+    raise typer.Exit(faults_command(name, layer, as_json=as_json))
 
 
 def faults_command(name: str | None, layer: str | None, *, as_json: bool) -> int:
     """The table (JSON: one object a line), or one fault explained. Raises UsageError for a name that is none."""
+    from harness.errors import UsageError, did_you_mean
+    from harness.jsonable import json_line
+    from simulator.catalogue import LAYERS, rows
+
+    if layer is not None and layer not in LAYERS:
+        raise UsageError(f"--layer {layer}: there is no such layer", hint=did_you_mean(layer, LAYERS))
     if name is not None:
         row = _row(name)
         print(json_line(_data(row)) if as_json else "\n".join(_explained(row)))
@@ -25,6 +51,9 @@ def faults_command(name: str | None, layer: str | None, *, as_json: bool) -> int
 
 
 def _row(name: str) -> FaultRow:
+    from harness.errors import UsageError
+    from simulator.catalogue import UnknownFault, row_named
+
     try:
         return row_named(name)
     except UnknownFault as error:
@@ -41,6 +70,8 @@ def _print_table(found: Sequence[FaultRow]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from simulator.catalogue import BENCHES
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("fault", no_wrap=True)
     table.add_column("layer", no_wrap=True)
@@ -55,6 +86,8 @@ def _print_table(found: Sequence[FaultRow]) -> None:
 
 
 def _explained(row: FaultRow) -> Iterator[str]:
+    from simulator.catalogue import BENCHES
+
     yield f"{row.name} ({row.layer}): {row.does}"
     yield f"  heals     {row.heals}"
     for item in row.settings:

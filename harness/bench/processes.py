@@ -95,6 +95,7 @@ class ProcessesBench:
         self.database = database
         self.broker = BrokerProcess(broker_for(plan, broker), folder / "broker")
         self.failures: list[str] = []
+        self.proxies: dict[str, FaultProxy] = {}
         self._template = template
         self._objects = folder / "objects"
         self._names = {device.mac: device.name for device in plan.devices}
@@ -164,6 +165,7 @@ class ProcessesBench:
             return None
         proxy = FaultProxy((self.broker.host, self.broker.port), Rng(f"{self.plan.seed}/line/{planned.name}"))
         await proxy.start()
+        self.proxies[planned.name] = proxy
         self._ends.push_async_callback(proxy.stop)
         return proxy
 
