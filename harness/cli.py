@@ -7,17 +7,17 @@ Standard output carries results only; progress and errors go to standard error.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final, TextIO
+from typing import Annotated, Final
 
 import typer
 
 from harness import cli_bench, cli_console
 from harness.cli_boards import boards
+from harness.cli_errors import DEBUG_VARIABLE, interrupted, reported
 from harness.cli_faults import faults
 from harness.cli_firmware import firmware
 from harness.cli_proxy import proxy
@@ -27,7 +27,7 @@ Exit codes: 0 everything passed; 1 a scenario failed; 2 inconclusive, nothing wa
 or the server can not be reached; 64 a scenario file or the command line is wrong; 70 wakestorm itself broke;
 130 interrupted.
 """
-DEBUG_VARIABLE: Final = "WAKESTORM_DEBUG"
+BOARDS: Final = Path("boards.yaml")
 
 app = typer.Typer(
     name="wakestorm",
@@ -104,6 +104,9 @@ def run(
         BenchChoice, typer.Option(help="embedded: virtual time; processes: real server, broker and sockets.")
     ] = BenchChoice.embedded,
     broker: Annotated[BrokerChoice, typer.Option(help="Broker of the processes bench.")] = BrokerChoice.iotcore,
+    dut: cli_console.DutKind = "simulated",
+    boards: cli_console.BoardsFile = BOARDS,
+    broker_listen: cli_console.BrokerListen = "127.0.0.1",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are kept; the newest is DIR/latest.")] = Path(
         "runs"
     ),
@@ -129,8 +132,8 @@ def run(
       wakestorm run
       wakestorm run scenarios/resume --tag smoke --workers 4
       wakestorm run "scenarios/resume/cut.yaml::k=3,how=cut" --seed 7
-      wakestorm run --bench processes --broker mosquitto --tag smoke
-      wakestorm run --shard 1/4 --json > events.jsonl
+      wakestorm run --bench processes --dut virtual scenarios/resume
+      wakestorm run --shard 1/4 --json
     """
     from harness.cli_run import RunOrder, run_command
     from harness.selection import Selection, shard_of
@@ -144,6 +147,9 @@ def run(
         workers=workers,
         max_failures=max_failures,
         as_json=as_json,
+        dut=dut,
+        boards=boards,
+        broker_listen=broker_listen,
     )
     raise typer.Exit(run_command(order))
 
@@ -189,17 +195,18 @@ def soak(
 def lint(
     paths: Paths = None,
     bench: Annotated[BenchChoice | None, typer.Option(help="Also refuse what this bench can't do.")] = None,
+    dut: cli_console.DutKind = "",
+    boards: cli_console.BoardsFile = BOARDS,
 ) -> None:
-    """Read scenario files and show every mistake in them, with line and path.
+    """Read scenario files and show every mistake in them, with line and path; with --dut what such devices can't do.
 
     \b
     Examples:
-      wakestorm lint
-      wakestorm lint my/scenario.yaml
+      wakestorm lint my/scenario.yaml --dut virtual
     """
     from harness.cli_list import lint_command
 
-    raise typer.Exit(lint_command(paths or (), bench.value if bench else None))
+    raise typer.Exit(lint_command(paths or (), bench.value if bench else None, dut, boards))
 
 
 @app.command(name="ls", epilog=EXIT_CODES_HELP)
@@ -338,43 +345,14 @@ def exit_code_of(arguments: Sequence[str]) -> int:
         code = app(args=list(arguments), prog_name="wakestorm", standalone_mode=False)
         return int(code) if isinstance(code, int) else 0
     except (KeyboardInterrupt, typer.Abort):
-        return _interrupted()
+        return interrupted()
     except BrokenPipeError:  # the reader of our output has gone, as in `wakestorm ls | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE) == "1":
             raise
-        return _reported(error, sys.stderr)
-
-
-def _interrupted() -> int:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    print("interrupted", file=sys.stderr)
-    return 130
-
-
-def _reported(error: Exception, stream: TextIO) -> int:
-    """One screen about an error, and its exit code."""
-    if _is_usage(error):
-        shown: Any = error
-        shown.show(stream)
-        return 64
-    from harness.errors import WakestormError
-
-    if isinstance(error, WakestormError) or type(error).__name__ == "ServeError":
-        is_listing = type(error).__name__ == "ScenarioError"  # each line is a place already, for editors to jump to
-        print(error if is_listing else f"wakestorm: {error}", file=stream)
-        return int(getattr(error, "exit_code", 70))
-    text = " ".join(str(error).split())[:600]
-    print(f"wakestorm: internal error, {type(error).__name__}: {text}", file=stream)
-    print(f"  this is a bug; {DEBUG_VARIABLE}=1 shows where", file=stream)
-    return 70
-
-
-def _is_usage(error: Exception) -> bool:
-    """Whether typer refuses the command line itself."""
-    return any(kind.__name__ == "ClickException" for kind in type(error).__mro__)
+        return reported(error, sys.stderr)
 
 
 if __name__ == "__main__":

@@ -28,14 +28,21 @@ SymbolsFolder = Annotated[
 ]
 
 
+DutKind = Annotated[
+    str, typer.Option("--dut", metavar="KIND", help="simulated, virtual (flashed boards), board:ID[,board:ID...].")
+]
+BoardsFile = Annotated[Path, typer.Option("--boards", metavar="FILE", help="The inventory that names boards.")]
+BrokerListen = Annotated[
+    str, typer.Option("--broker-listen", metavar="ADDR", help="This machine's address where boards reach the broker.")
+]
+
+
 def console(
     port: Annotated[
         str, typer.Argument(metavar="PORT|BOARD", help="A device file, socket://, rfc2217://, or a board's id.")
     ],
     baud: Annotated[int, typer.Option(min=300, metavar="N", help="Baud rate of the console.")] = 115_200,
-    boards: Annotated[Path, typer.Option(metavar="FILE", help="The inventory that names boards.")] = Path(
-        "boards.yaml"
-    ),
+    boards: BoardsFile = Path("boards.yaml"),
     show: Annotated[
         list[str] | None,
         typer.Option("--filter", "-f", metavar="TAG:LEVEL", help="As idf.py monitor: camera:D, wifi:N, *:W."),

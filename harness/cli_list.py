@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from harness.bench_refusals import refuse_impossible
+from harness.dut.boards_of_run import LOOPBACK, duts_of
+from harness.dut.kinds import refuse_for_devices
 from harness.jsonable import json_line
 from harness.plan import plans_of
 from harness.selection import Selection, loaded_scenarios, plans_for, scenario_id
 from simulator.catalogue import BenchName
 
 
-def lint_command(paths: Sequence[str], bench: BenchName | None) -> int:
-    """Raises ScenarioError with every mistake of every file, or all that the bench can't do; else prints one line."""
+def lint_command(paths: Sequence[str], bench: BenchName | None, dut: str, boards: Path) -> int:
+    """Raises ScenarioError with every mistake of every file, or all that bench or devices can't do."""
     loaded = loaded_scenarios(paths)
+    plans = [plan for scenario, _ in loaded for plan in plans_of(scenario)]
     if bench is not None:
-        refuse_impossible([plan for scenario, _ in loaded for plan in plans_of(scenario)], bench)
+        refuse_impossible(plans, bench)
+    if dut:
+        duts = duts_of(dut, boards, LOOPBACK)
+        where = bench or ("processes" if duts.is_real_time else "embedded")
+        refuse_for_devices(plans, duts, where)
     cases = sum(len(scenario.cases) for scenario, _ in loaded)
     print(f"{_counted(len(loaded), 'file')}, {_counted(cases, 'scenario')}: no mistakes")
     return 0

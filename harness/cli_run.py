@@ -13,6 +13,8 @@ from types import FrameType
 from typing import Final
 
 from harness.bench_refusals import refuse_impossible
+from harness.dut.boards_of_run import LOOPBACK, duts_of
+from harness.dut.kinds import DutOrder, refuse_for_devices
 from harness.errors import BenchUnavailable, UsageError
 from harness.events import Event, Reporter
 from harness.machine import run_name, version
@@ -30,6 +32,8 @@ PROCESSES_WORKERS_PER_CORE: Final = 4
 """Real time is mostly waiting: for Wi-Fi that is not there, and for answers that do not come."""
 
 ERRORS_LOG: Final = "errors.log"
+BOARDS_WORKERS: Final = 2
+"""Scenarios at a time where devices are boards: each has processes of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +47,16 @@ class RunOrder:
     workers: int | None
     max_failures: int
     as_json: bool
+    dut: str = "simulated"
+    boards: Path = Path("boards.yaml")
+    broker_listen: str = LOOPBACK
 
 
 def run_command(order: RunOrder) -> int:
     """Runs the scenarios; returns the exit code. Raises UsageError, ScenarioError, BenchUnavailable."""
-    plans = plans_for(order.selection)
+    duts = duts_of(order.dut, order.boards, order.broker_listen)
+    plans = plans_for(order.selection, macs=[board.mac for board in duts.boards])
+    refuse_for_devices(plans, duts, order.bench)
     _check_bench(order, plans)
     try:
         files = RunFiles(order.runs_folder, run_name(), wakestorm=version())
@@ -56,10 +65,11 @@ def run_command(order: RunOrder) -> int:
     errors_log = files.folder / ERRORS_LOG
     options = SuiteOptions(
         bench=order.bench,
-        workers=order.workers or _default_workers(order.bench),
+        workers=_workers(order, duts),
         seed=order.selection.seed,
         max_failures=order.max_failures,
         broker=order.broker,
+        duts=duts,
         errors_log=errors_log,
     )
     terminal = _terminal()
@@ -86,9 +96,13 @@ def run_command(order: RunOrder) -> int:
     return exit_code(verdict)
 
 
-def _default_workers(bench: BenchKind) -> int:
+def _workers(order: RunOrder, duts: DutOrder) -> int:
     cores = len(os.sched_getaffinity(0))
-    return cores * PROCESSES_WORKERS_PER_CORE if bench == "processes" else cores
+    if duts.kind == "board":
+        return 1  # each board is there once
+    if duts.is_real_time:
+        return order.workers or BOARDS_WORKERS
+    return order.workers or (cores * PROCESSES_WORKERS_PER_CORE if order.bench == "processes" else cores)
 
 
 def _check_bench(order: RunOrder, plans: list[Plan]) -> None:

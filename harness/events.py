@@ -34,6 +34,8 @@ class Failure:
     trace: tuple[str, ...] = ()
     """The device's messages as a sequence diagram, one line each."""
     reproduce: str = ""
+    blame: str = ""
+    """Where to look first: firmware, server, board, cable or harness."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +156,8 @@ def from_json(data: bytes) -> Event:
     return event
 
 
-def reproduce_command(scenario_id: str, seed: int, bench: str = "embedded") -> str:
+def reproduce_command(scenario_id: str, seed: int, bench: str = "embedded", dut: str = "simulated") -> str:
     """The one command that runs the scenario again."""
     command = f"wakestorm run {shlex.quote(scenario_id)} --seed {seed}"
-    return command if bench == "embedded" else f"{command} --bench {bench}"
+    command = command if bench == "embedded" else f"{command} --bench {bench}"
+    return command if dut == "simulated" else f"{command} --dut {shlex.quote(dut)}"

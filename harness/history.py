@@ -17,7 +17,20 @@ from harness.jsonable import line_of_plain, plain
 from server.wire.mqtt_filters import matches
 
 Kind = Literal[
-    "invoke", "ok", "fail", "info", "message", "log", "capture", "fault", "row", "wake", "sleep", "server", "check"
+    "invoke",
+    "ok",
+    "fail",
+    "info",
+    "message",
+    "log",
+    "serial",
+    "capture",
+    "fault",
+    "row",
+    "wake",
+    "sleep",
+    "server",
+    "check",
 ]
 """`invoke`, `ok`, `fail`, `info`: a step begins, ends well, ends badly, ends unknown. The others: what happened."""
 

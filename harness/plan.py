@@ -19,6 +19,7 @@ from harness.plan_steps import (
     Advance,
     Call,
     Expect,
+    Flash,
     Hook,
     Http,
     InsertRows,
@@ -30,12 +31,14 @@ from harness.plan_steps import (
     RunSql,
     Send,
     StepPlan,
+    Talk,
     Target,
     UpdateRows,
     Wake,
 )
 from harness.scenario import Case, LoadedScenario, Scenario
 from harness.scenario_acts import Act, BrokerStep, DatabaseStep, ServerStep
+from harness.scenario_board_steps import ConsoleStep, FlashStep
 from harness.scenario_faults import LINK_ACTIONS, Fault
 from harness.scenario_steps import (
     AdvanceStep,
@@ -105,10 +108,10 @@ def plans_of(loaded: LoadedScenario, seed: int | None = None) -> list[Plan]:
     return [plan_of(loaded, case, seed) for case in loaded.cases]
 
 
-def plan_of(loaded: LoadedScenario, case: Case, seed: int | None = None) -> Plan:
-    """The plan of one case."""
+def plan_of(loaded: LoadedScenario, case: Case, seed: int | None = None, macs: Sequence[str] = ()) -> Plan:
+    """The plan of one case; `macs` take the place of the devices' own, in order, as far as they go."""
     scenario = case.model
-    compiler = _Compiler(scenario, loaded.lines)
+    compiler = _Compiler(scenario, loaded.lines, macs)
     compiled = [compiler.step(index, step) for index, step in enumerate(scenario.steps)]
     return Plan(
         scenario=loaded.path.with_suffix("").as_posix(),
@@ -137,14 +140,16 @@ def plan_of(loaded: LoadedScenario, case: Case, seed: int | None = None) -> Plan
 class _Compiler:
     """Translates steps one by one."""
 
-    def __init__(self, scenario: Scenario, lines: Mapping[str, int]) -> None:
-        self.fleet: Fleet = fleet_of(scenario)
+    def __init__(self, scenario: Scenario, lines: Mapping[str, int], macs: Sequence[str]) -> None:
+        self.fleet: Fleet = fleet_of(scenario, macs)
         self.lines = lines
 
     def step(self, index: int, step: Step) -> StepPlan:
         path = f"steps[{index}]"
         place = Place(line=self.lines.get(path, 1), path=path)
         match step:
+            case FlashStep() | ConsoleStep():
+                return self._of_boards(step, place)
             case WakeStep() | AdvanceStep() | OfflineStep() | PowerStep():
                 return self._of_devices(step, place)
             case GivenStep():
@@ -194,6 +199,23 @@ class _Compiler:
                     devices=self.fleet.numbers(step.power.who),
                     do=step.power.do,
                     restore_after_ms=step.power.for_ms,
+                )
+
+    def _of_boards(self, step: FlashStep | ConsoleStep, place: Place) -> StepPlan:
+        match step:
+            case FlashStep(flash=flash):
+                devices = self.fleet.numbers(flash.who)
+                return Flash(place=place, note=step.note, devices=devices, firmware=flash.firmware, force=flash.force)
+            case ConsoleStep(console=console):
+                return Talk(
+                    place=place,
+                    note=step.note,
+                    devices=self.fleet.numbers(console.who),
+                    write=None if console.write is None else self.fleet.filled(console.write),
+                    pattern=console.contains or console.matches,
+                    is_literal=console.contains is not None,
+                    within_ms=console.within_ms,
+                    allow=tuple(console.allow),
                 )
 
     def _faults(self, faults: Sequence[Fault], place: Place) -> tuple[PlannedFault, ...]:

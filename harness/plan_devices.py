@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -75,17 +75,19 @@ class Fleet:
         return device.mac if what == "mac" else device.device_id
 
 
-def fleet_of(scenario: Scenario) -> Fleet:
-    """Every device of the scenario, numbered in the order of the file."""
+def fleet_of(scenario: Scenario, macs: Sequence[str] = ()) -> Fleet:
+    """Every device of the scenario, numbered in the order of the file; the first ones have these MACs."""
     devices: list[PlannedDevice] = []
     for place, (name, group) in enumerate(scenario.devices.items()):
         for index in range(group.count):
-            devices.append(_device(len(devices), place, name, index, group))
+            number = len(devices)
+            devices.append(_device(number, place, name, index, group, macs[number] if number < len(macs) else None))
     return Fleet(tuple(devices))
 
 
-def _device(number: int, place: int, name: str, index: int, group: DeviceGroup) -> PlannedDevice:
-    mac = group.mac[index] if group.mac else f"{MAC_PREFIX}{place:02X}{index:04X}"
+def _device(number: int, place: int, name: str, index: int, group: DeviceGroup, board_mac: str | None) -> PlannedDevice:
+    own = group.mac[index] if group.mac else f"{MAC_PREFIX}{place:02X}{index:04X}"
+    mac = board_mac or own
     return PlannedDevice(
         number=number,
         name=f"{name}[{index}]",

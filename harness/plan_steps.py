@@ -226,6 +226,27 @@ class Power(PlannedStep):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Flash(PlannedStep):
+    """Flash these boards; `firmware` is a version to build, or a build folder."""
+
+    devices: tuple[int, ...]
+    firmware: str
+    force: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Talk(PlannedStep):
+    """Type `write` on each board's console, then wait for `pattern` (plain text where `is_literal`)."""
+
+    devices: tuple[int, ...]
+    write: str | None
+    pattern: str | None
+    is_literal: bool
+    within_ms: int
+    allow: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hook(PlannedStep):
     """Call `function` of `module` with `args`."""
 
@@ -333,5 +354,19 @@ class Expect(PlannedStep):
 
 
 StepPlan = (
-    Wake | Advance | Offline | InsertRows | UpdateRows | RunSql | Send | ActOn | Call | Http | Power | Hook | Expect
+    Wake
+    | Advance
+    | Offline
+    | InsertRows
+    | UpdateRows
+    | RunSql
+    | Send
+    | ActOn
+    | Call
+    | Http
+    | Power
+    | Flash
+    | Talk
+    | Hook
+    | Expect
 )

@@ -7,6 +7,7 @@ survives it.
 from __future__ import annotations
 
 import asyncio
+import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,16 +15,22 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from harness.bench.postgres_cluster import Cluster
+from harness.blame import Blame
+from harness.dut.kinds import DutOrder
 from harness.errors import BenchUnavailable
 from harness.events import Counts, Event, Failure, ScenarioEnded, ScenarioResult, StepStarted, reproduce_command
 from harness.history import Header, History, Kind, Record
 from harness.ledger import totals
+from harness.machine import token
 from harness.plan import Plan
 from harness.runner import Runner
 from harness.selection import case_words, scenario_id
 from harness.verdict import Verdict
 
 BenchKind = Literal["embedded", "processes"]
+
+LOGIN_USER: Final = "camera"
+"""Where boards take part, the broker lets in nobody else; the password is another one in every run."""
 
 MESSAGE_LENGTH_CHARS_MAX: Final = 600
 """One paragraph; the whole text, with its traceback, stands in the run's errors.log."""
@@ -41,6 +48,9 @@ class Surroundings:
     python: str
     architecture: str
     broker: str = "iotcore"
+    duts: DutOrder = field(default_factory=DutOrder)
+    consoles: Path | None = None
+    """Where the console logs of boards go, a folder for each scenario."""
 
 
 @dataclass(slots=True)
@@ -97,7 +107,8 @@ def error_result(plan: Plan, around: Surroundings, found: str) -> ScenarioResult
         expected="a verdict",
         found=found,
         hint="the traceback is in errors.log of the run's folder",
-        reproduce=reproduce_command(scenario_id(plan), plan.seed, around.bench),
+        reproduce=reproduce_command(scenario_id(plan), plan.seed, around.bench, around.duts.word),
+        blame=Blame.HARNESS.value,
     )
     return replace(_blank_result(plan, around), verdict=Verdict.ERROR, failures=(failure,))
 
@@ -155,16 +166,25 @@ def _new_bench(plan: Plan, around: Surroundings, history: History, database: str
     if around.bench == "processes":
         from harness.bench.processes import ProcessesBench
 
-        return ProcessesBench(*where, broker=around.broker)
+        duts = around.duts
+        consoles = None if around.consoles is None else around.consoles / _folder_name(scenario_id(plan))
+        login = (LOGIN_USER, token() + token()) if duts.is_real_time else None
+        return ProcessesBench(*where, broker=around.broker, duts=duts, consoles=consoles, login=login)
     from harness.bench.embedded import EmbeddedBench
 
     return EmbeddedBench(*where)
+
+
+def _folder_name(scenario: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.=,_-]+", "-", scenario)
 
 
 def _header(plan: Plan, around: Surroundings) -> Header:
     options: dict[str, Any] = {"case": case_words(plan.case), "start_ms": plan.start_ms, "servers": plan.servers}
     if around.bench == "processes":
         options["broker"] = around.broker
+        if around.duts.is_real_time:
+            options["dut"] = around.duts.word
     return Header(
         scenario=scenario_id(plan),
         seed=plan.seed,
@@ -201,7 +221,7 @@ def _ended(plan: Plan, around: Surroundings, history: History, attempt: _Attempt
     runner = attempt.runner
     ledger = tuple(runner.evidence.ledger) if runner is not None and runner.evidence is not None else ()
     summed = totals(ledger)
-    reproduce = reproduce_command(scenario_id(plan), plan.seed, around.bench)
+    reproduce = reproduce_command(scenario_id(plan), plan.seed, around.bench, around.duts.word)
     failures = [replace(failure, reproduce=reproduce) for failure in (runner.failures if runner is not None else ())]
     verdict = runner.verdict if runner is not None else Verdict.ERROR
     if attempt.errors:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any
 
-from harness import checks
+from harness import board_steps, checks
 from harness.bench import Bench
+from harness.blaming import blame_of
 from harness.errors import InternalError, WakestormError
 from harness.events import Failure
 from harness.evidence import Evidence
@@ -27,6 +28,7 @@ from harness.plan_steps import (
     Advance,
     Call,
     Expect,
+    Flash,
     Hook,
     Http,
     InsertRows,
@@ -35,15 +37,13 @@ from harness.plan_steps import (
     RunSql,
     Send,
     StepPlan,
+    Talk,
     UpdateRows,
     Wake,
 )
 from harness.rows import call_function, insert_rows, run_sql, update_rows
 from harness.sending import send
 from harness.verdict import Verdict
-
-WAKE_LIMIT_MS: Final = 3_600_000
-"""A wake of simulated firmware is over within minutes; the longest is a hang until its watchdog."""
 
 
 class StepFailed(Exception):
@@ -111,6 +111,7 @@ class Runner:
                 self._since = len(self.bench.history)
             try:
                 await self._step(index, step)
+                self._look_at_boards()
                 if self.bench.clock.elapsed_ms() > self.plan.time_limit_ms:
                     raise TimeLimitReached(
                         f"{self.bench.clock.elapsed_ms()} ms of {self.plan.time_limit_ms} ms are over"
@@ -125,9 +126,8 @@ class Runner:
                 return
             except WakestormError as error:
                 self._note("fail", step, index)
-                self._fail(
-                    type(error).__name__, Finding(holds=False, expected="the step to work", found=str(error)), step
-                )
+                finding = Finding(holds=False, expected="the step to work", found=str(error))
+                self._fail(type(error).__name__, finding, step, error=error)
                 return
             self._note("ok", step, index)
 
@@ -161,6 +161,10 @@ class Runner:
                 self._demand("an HTTP exchange", await http_finding(bench, step.exchange))
             case Power():
                 self._power(step)
+            case Flash():
+                await board_steps.flash(bench, step)
+            case Talk():
+                await board_steps.talk(bench, step)
             case Hook():
                 await self._hook(step)
             case Expect():
@@ -187,12 +191,15 @@ class Runner:
     async def _wait_asleep(self, devices: Sequence[int]) -> None:
         """Returns when these devices sleep and the servers have worked off what they sent."""
         bench = self.bench
-        until_ms = bench.clock.now_ms() + WAKE_LIMIT_MS
+        limit_ms = min((bench.duts[number].wake_limit_ms for number in devices), default=0)
+        until_ms = bench.clock.now_ms() + limit_ms
         while awake := [bench.duts[number] for number in devices if not bench.duts[number].is_asleep]:
             if not await bench.changes.wait(bench.clock, until_ms):
                 names = ", ".join(dut.planned.name for dut in awake)
-                finding = Finding(holds=False, expected="asleep within an hour", found=f"still awake: {names}")
+                expected = f"asleep within {limit_ms // 1000} s"
+                finding = Finding(holds=False, expected=expected, found=f"still awake: {names}")
                 raise StepFailed("devices do not sleep", finding)
+            self._look_at_boards()
         await bench.settle()
 
     async def _advance(self, step: Advance) -> None:
@@ -247,6 +254,11 @@ class Runner:
         if result is False:
             raise StepFailed(f"hook {step.function}", Finding(holds=False, expected="not False", found="False"))
 
+    def _look_at_boards(self) -> None:
+        """The fail list of every console is active in every step."""
+        if (trouble := board_steps.trouble(self.bench)) is not None:
+            raise StepFailed(*trouble)
+
     def _demand(self, title: str, finding: Finding) -> None:
         if not finding.holds:
             raise StepFailed(title, finding)
@@ -282,6 +294,7 @@ class Runner:
                 return
             if clock.now_ms() >= until_ms:
                 raise StepFailed(f"not within {step.window_ms} ms", finding)
+            self._look_at_boards()
             await self.bench.changes.wait(clock, until_ms)
 
     async def _look_after_commit(self) -> None:
@@ -370,8 +383,18 @@ class Runner:
         self._fail("nothing was proved", Finding(holds=False, expected="an answer", found=why), step)
         self.verdict = Verdict.INCONCLUSIVE
 
-    def _fail(self, title: str, finding: Finding, step: StepPlan | None, *, device: str = "", path: str = "") -> None:
+    def _fail(
+        self,
+        title: str,
+        finding: Finding,
+        step: StepPlan | None,
+        *,
+        device: str = "",
+        path: str = "",
+        error: BaseException | None = None,
+    ) -> None:
         if self.verdict is Verdict.PASS:
             self.verdict = Verdict.FAIL
+        blame = blame_of(step, error, board_steps.blames(self.bench))
         failure = failure_of(self.bench, title, finding, step, self._step_index, device=device, path=path)
-        self.failures.append(failure)
+        self.failures.append(replace(failure, blame=blame.value))

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Discriminator, Field, Tag
 
 from harness.scenario_acts import BrokerStep, DatabaseStep, ServerStep
+from harness.scenario_board_steps import ConsoleStep, FlashStep
 from harness.scenario_devices import DeviceGroup
 from harness.scenario_steps import (
     STEP_MODELS,
@@ -58,6 +59,8 @@ AnyStep = Annotated[
     | Annotated[CallStep, Tag("<call>")]
     | Annotated[HttpStep, Tag("<http>")]
     | Annotated[PowerStep, Tag("<power>")]
+    | Annotated[FlashStep, Tag("<flash>")]
+    | Annotated[ConsoleStep, Tag("<console>")]
     | Annotated[HookStep, Tag("<hook>")],
     Discriminator(step_kind),
 ]

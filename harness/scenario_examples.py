@@ -132,6 +132,15 @@ STEPS: Final[dict[str, str]] = {
     "power": """\
 - power: {who: "yard[1]", do: loss, for: 10s}
 """,
+    "flash": """\
+- flash: 3.0.0-no-resume
+- flash: {who: "yard[0]", firmware: ../camera/build, force: true}
+""",
+    "console": """\
+- console: {who: "yard[0]", write: status, matches: 'camera: status .*"pending": 0', within: 5s}
+- console: {who: yard, allow: [panic]}
+- console: {who: yard, write: crash panic, contains: "Guru Meditation Error"}
+""",
     "hook": """\
 - hook: my_hooks:fill_the_card
   args: {images: 40}

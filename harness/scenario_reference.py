@@ -71,7 +71,10 @@ _PARTS: Final = (
             "CountRange",
         ),
     ),
-    ("Payloads of other steps", ("Given", "Send", "ServerAction", "BrokerAction", "DatabaseAction", "Call", "Power")),
+    (
+        "Payloads of other steps",
+        ("Given", "Send", "ServerAction", "BrokerAction", "DatabaseAction", "Call", "Power", "Flash", "Console"),
+    ),
     ("The end", ("Drain", "Waiver")),
 )
 

@@ -11,6 +11,7 @@ from harness.errors import did_you_mean
 from harness.matrix import PathMistake, texts_of
 from harness.scenario import Scenario
 from harness.scenario_acts import ServerStep
+from harness.scenario_board_steps import ConsoleStep, FlashStep
 from harness.scenario_expect import Expectation, RowsExpectation
 from harness.scenario_faults import Fault
 from harness.scenario_steps import (
@@ -113,6 +114,10 @@ def _steps(scenario: Scenario, words: Vocabulary) -> Iterator[PathMistake]:
                 yield from _which(scenario, step.http.which, f"{path}.http.which")
             case PowerStep():
                 yield from _who(scenario, step.power.who, f"{path}.power.who")
+            case FlashStep():
+                yield from _who(scenario, step.flash.who, f"{path}.flash.who")
+            case ConsoleStep():
+                yield from _who(scenario, step.console.who, f"{path}.console.who")
             case _:
                 pass
     if advanced_ms > scenario.time_limit_ms:

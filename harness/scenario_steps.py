@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from harness.scenario_acts import BrokerStep, DatabaseStep, ServerStep
+from harness.scenario_board_steps import ConsoleStep, FlashStep
 from harness.scenario_expect import Expectation, HttpRequest, check_topic
 from harness.scenario_faults import Fault
 from harness.scenario_types import (
@@ -224,9 +225,11 @@ STEP_MODELS: Final[dict[str, type[Step]]] = {
     "call": CallStep,
     "http": HttpStep,
     "power": PowerStep,
+    "flash": FlashStep,
+    "console": ConsoleStep,
     "hook": HookStep,
 }
 """Every kind of step, by its key."""
 
-RESERVED_KINDS: Final = ("migrate", "flash", "console")
+RESERVED_KINDS: Final = ("migrate",)
 """Kinds that a later version will have."""

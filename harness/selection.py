@@ -80,12 +80,15 @@ def loaded_scenarios(paths: Sequence[str]) -> list[tuple[LoadedScenario, list[st
     return loaded
 
 
-def plans_for(selection: Selection) -> list[Plan]:
-    """The plans to run, in the order of paths and cases. Raises UsageError where nothing is left."""
+def plans_for(selection: Selection, *, macs: Sequence[str] = ()) -> list[Plan]:
+    """The plans to run, in the order of paths and cases. Raises UsageError where nothing is left.
+
+    `macs` are those of real boards, which take the place of the scenario's own.
+    """
     plans: list[Plan] = []
     for loaded, cases in loaded_scenarios(selection.paths):
         if selected([loaded], selection.tags):
-            plans += [plan_of(loaded, case, selection.seed) for case in _cases(loaded, cases)]
+            plans += [plan_of(loaded, case, selection.seed, macs) for case in _cases(loaded, cases)]
     plans = [plan for plan in plans if _contains(plan, selection.substring)]
     if not plans:
         raise UsageError("no scenario fits paths, tags and words", hint="`wakestorm ls` shows what there is")

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Final
 from harness.bench.postgres import ephemeral_cluster, run_blocking
 from harness.bench.postgres_cluster import Cluster
 from harness.bench.template import ensure_template
+from harness.dut.kinds import DutOrder
 from harness.errors import BenchUnavailable
 from harness.events import Event, ScenarioEnded, ScenarioResult, ScenarioStarted, SuiteEnded, SuiteStarted, from_json
 from harness.jobs import Job, Told, Unavailable
@@ -39,6 +40,9 @@ SCENARIO_WALL_MAX_S: Final = 900.0
 SHARED_MEMORY: Final = Path("/dev/shm")
 SHARED_MEMORY_NEEDED_BYTES: Final = 500_000_000
 FOLDER_PREFIX: Final = "wakestorm-run-"
+CONSOLES: Final = "consoles"
+"""Folder of the run with a log file for each board."""
+
 _LAUNCHER: Final = Path(__file__).parent / "bench" / "die_with_parent.py"
 
 
@@ -51,6 +55,7 @@ class SuiteOptions:
     seed: int | None = None
     max_failures: int = 0
     broker: str = "iotcore"
+    duts: DutOrder = field(default_factory=DutOrder)
     errors_log: Path
 
 
@@ -144,6 +149,8 @@ class Suite:
             python=python_version(),
             architecture=architecture(),
             broker=self._options.broker,
+            duts=self._options.duts,
+            consoles=self._options.errors_log.parent.resolve() / CONSOLES if self._options.duts.is_real_time else None,
         )
 
     def _end(self, *, interrupted: bool) -> Verdict:

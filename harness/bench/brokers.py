@@ -7,6 +7,7 @@ does wrong by nature is not hidden here; tests/conformance says it. Blocking cal
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
 import json
 import os
@@ -15,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal, Self
@@ -37,6 +39,7 @@ PORT_TRIES_MAX: Final = 5
 """A free port may be taken by another process before the broker binds it; then another one is tried."""
 
 LOG_TAIL_CHARS: Final = 1500
+_HASH_ROUNDS: Final = 101
 _LAUNCHER: Final = Path(__file__).with_name("die_with_parent.py")
 
 
@@ -66,6 +69,7 @@ class BrokerProcess:
     """One broker and its folder. Start it from a thread that outlives it: Linux ends it with that thread.
 
     `kill` and `start` again give mosquitto what it had saved at its last clean `stop`; iotcore keeps all in memory.
+    With `login` (user, password) nobody else is let in.
     """
 
     def __init__(
@@ -75,8 +79,10 @@ class BrokerProcess:
         *,
         port: int | None = None,
         environment: Mapping[str, str] | None = None,
+        login: tuple[str, str] | None = None,
     ) -> None:
         self.kind: BrokerKind = kind
+        self.login = login
         self.folder = folder
         self.host = HOST
         self._wanted_port = port
@@ -176,7 +182,7 @@ class BrokerProcess:
                 env=self._environment,
             )
         for _ in range(START_TRIES_MAX):
-            if _answers(self._port):
+            if _answers(self._port, self.login):
                 return True
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(TRY_INTERVAL_S)
@@ -190,7 +196,7 @@ class BrokerProcess:
         settings = {
             "listener": f"{self._port} {HOST}",
             "user": "root",  # else started as root it becomes another user, who cannot write the folder
-            "allow_anonymous": "true",
+            "allow_anonymous": "true" if self.login is None else "false",
             "persistence": "true",
             "persistence_location": f"{self.folder.resolve()}/",
             "max_inflight_messages": "1000",
@@ -200,13 +206,20 @@ class BrokerProcess:
             "sys_interval": "0",
             "log_dest": "stderr",
         }
+        if self.login is not None:
+            passwords = self.folder / "passwords"
+            passwords.touch(mode=0o600)
+            passwords.write_text(_hashed(*self.login))
+            settings["password_file"] = str(passwords.resolve())
         path = self.folder / "mosquitto.conf"
         path.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
         return [binary, "-c", str(path.resolve())]
 
     def _iotcore(self) -> list[str]:
         path = self.folder / "iotcore.toml"
-        path.write_text(_IOTCORE_TOML.format(host=HOST, port=self._port))
+        logins = "" if self.login is None else _IOTCORE_LOGIN.format(*map(json.dumps, self.login))
+        path.touch(mode=0o600)
+        path.write_text(_IOTCORE_TOML.format(host=HOST, port=self._port) + logins)
         options = json.dumps({"config_path": str(path.resolve())})
         return [sys.executable, "-P", "-m", "iotcore._serve", options]
 
@@ -245,6 +258,19 @@ dynamic_filters = true
 """
 
 
+_IOTCORE_LOGIN: Final = """
+[v4.1.connections.auth]
+{} = {}
+"""
+
+
+def _hashed(user: str, password: str) -> str:
+    """A line of mosquitto's password file: PBKDF2 with SHA-512, as mosquitto_passwd writes it."""
+    salt = hashlib.sha256(f"{user}:{password}".encode()).digest()[:12]
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _HASH_ROUNDS)
+    return f"{user}:$7${_HASH_ROUNDS}${b64encode(salt).decode()}${b64encode(digest).decode()}\n"
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
@@ -262,11 +288,18 @@ def _is_taken(port: int) -> bool:
         return False
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, login: tuple[str, str] | None) -> bool:
     """Whether a broker takes a CONNECT there: a listening socket alone proves nothing."""
     try:
         with socket.create_connection((HOST, port), timeout=1.0) as wire:
-            wire.sendall(encode(Connect(client_id="wakestorm-probe", keep_alive_s=30)))
+            user, password = login or (None, "")
+            hello = Connect(
+                client_id="wakestorm-probe",
+                keep_alive_s=30,
+                username=user,
+                password=None if user is None else password.encode(),
+            )
+            wire.sendall(encode(hello))
             packets = Decoder().feed(wire.recv(64))
             wire.sendall(encode(Disconnect()))
     except (OSError, MalformedPacket):

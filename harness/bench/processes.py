@@ -26,22 +26,20 @@ from harness.bench.own_cluster import OwnCluster, Renewable
 from harness.bench.postgres_cluster import OWNER, READER, SERVER, Cluster
 from harness.bench.processes_acts import Acts
 from harness.bench.processes_database import OWN_SETTINGS, needs_own_cluster
+from harness.bench.processes_duts import make_devices
 from harness.bench.processes_server import ServerProcess, ServerState
 from harness.bench.processes_tap import FENCE_TOPICS, BrokerTap
 from harness.bench.processes_time import Pacer, RealTimeChanges
 from harness.bench.seeding import seed_fleet
 from harness.bench.template import SEARCH_PATH, ensure_template
-from harness.dut.simulated import SimulatedDut
+from harness.dut.kinds import DutOrder
 from harness.errors import BenchUnavailable, WakestormError
 from harness.history import History
 from harness.plan import Plan
-from harness.plan_steps import ActOn, HttpExchange, PlannedDevice
+from harness.plan_steps import ActOn, HttpExchange
 from server.wire.dialects import DIALECTS
 from simulator.link import LinkError
-from simulator.link.paho import PahoLink
 from simulator.proxy import FaultProxy
-from simulator.rng import Rng
-from simulator.sites import FleetPlaces
 
 T = TypeVar("T")
 
@@ -83,17 +81,24 @@ class ProcessesBench:
         folder: Path,
         *,
         broker: str = "iotcore",
+        duts: DutOrder | None = None,
+        consoles: Path | None = None,
+        login: tuple[str, str] | None = None,
     ) -> None:
         self.plan = plan
+        self.folder = folder
+        self.dut_order = duts or DutOrder()
+        self.consoles = consoles
+        self.login = login
         self.history = history
         self.clock = ScenarioClock(plan.start_ms)
         self.changes = RealTimeChanges()
-        self.duts: list[SimulatedDut] = []
+        self.duts: list[Any] = []
         self.early: list[str] = []
         self.on_commit: list[Callable[[], Awaitable[None]]] = []
         self.cluster = cluster
         self.database = database
-        self.broker = BrokerProcess(broker_for(plan, broker), folder / "broker")
+        self.broker = BrokerProcess(broker_for(plan, broker), folder / "broker", login=login)
         self.failures: list[str] = []
         self.proxies: dict[str, FaultProxy] = {}
         self._template = template
@@ -131,7 +136,7 @@ class ProcessesBench:
         await seed_fleet(self.owner, self.plan, self.clock.now())
         self._ends.push_async_callback(self.blocking, self.broker.stop)
         await self.blocking(self.broker.start)
-        self.tap = BrokerTap(self.broker.host, self.broker.port, self._message)
+        self.tap = BrokerTap(self.broker.host, self.broker.port, self._message, self.login)
         self._ends.callback(self.tap.cut)
         await self.tap.connect()
         self.servers = [
@@ -139,35 +144,19 @@ class ProcessesBench:
         ]
         self._ends.push_async_callback(self._stop_servers)
         await asyncio.gather(*(self._acts.boot(server) for server in self.servers))
-        places = FleetPlaces(seed=self.plan.seed)
-        for planned in self.plan.devices:
-            line = await self._line_of(planned)
-            dut = SimulatedDut(
-                planned,
-                seed=self.plan.seed,
-                location=places.place(planned.group, planned.index).location,
-                clock=self.clock,
-                changes=self.changes,
-                history=self.history,
-                links=PahoLink,
-                broker=(self.broker.host, self.broker.port) if line is None else line.address,
-                line=line,
-            )
-            self.duts.append(dut)
-            self._ends.push_async_callback(dut.close)
+        await make_devices(self)
         self._pacer.start()
         self._ends.push_async_callback(self._pacer.stop)
         self._ends.push_async_callback(self._acts.stop)
 
-    async def _line_of(self, planned: PlannedDevice) -> FaultProxy | None:
-        """A proxy before the broker for a device whose line will be struck; the others connect directly."""
-        if planned.number not in self.plan.devices_with_line_faults:
-            return None
-        proxy = FaultProxy((self.broker.host, self.broker.port), Rng(f"{self.plan.seed}/line/{planned.name}"))
-        await proxy.start()
-        self.proxies[planned.name] = proxy
-        self._ends.push_async_callback(proxy.stop)
-        return proxy
+    def adopt(self, dut: Any) -> None:
+        """Another device, closed at the end."""
+        self.duts.append(dut)
+        self.at_end(dut.close)
+
+    def at_end(self, call: Callable[[], Awaitable[None]]) -> None:
+        """Called when the bench stops, the latest first."""
+        self._ends.push_async_callback(call)
 
     async def stop(self) -> None:
         """Devices, servers, broker and database go, whatever state they are in."""
@@ -197,9 +186,10 @@ class ProcessesBench:
     def _arguments(self, number: int) -> list[str]:
         dsn = self.cluster.dsn(self.database, SERVER)
         dsn += f"{'&' if '?' in dsn else '?'}application_name=server{number}"
+        who = "" if self.login is None else f"{self.login[0]}:{self.login[1]}@"
         options = {
             "--database-url": dsn,
-            "--mqtt-url": f"mqtt://{self.broker.host}:{self.broker.port}",
+            "--mqtt-url": f"mqtt://{who}{self.broker.host}:{self.broker.port}",
             "--objects": str(self._objects),
             "--http": "127.0.0.1:0",
             "--client-id": f"wakestorm-server{number}",

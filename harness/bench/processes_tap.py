@@ -26,14 +26,27 @@ SEEN_WITHIN_S: Final = 10.0
 class BrokerTap:
     """Sees every message. `on_message(topic, payload)` for all but fences; a second client sends raw messages."""
 
-    def __init__(self, host: str, port: int, on_message: Callable[[str, bytes], None]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        on_message: Callable[[str, bytes], None],
+        login: tuple[str, str] | None = None,
+    ) -> None:
         self._on_message = on_message
         self._seen = 0
         self._number = 0
         self._changed = asyncio.Event()
-        everything = LinkSettings(host, port, "wakestorm-tap", filters=(("#", 1),), keep_alive_s=600)
+        user, password = login or (None, None)
+        everything = LinkSettings(
+            host, port, "wakestorm-tap", filters=(("#", 1),), keep_alive_s=600, username=user, password=password
+        )
         self._link = RawLink(everything, self._received, self._lost)
-        self._stranger = RawLink(LinkSettings(host, port, "stranger", keep_alive_s=600), _ignore, _ignore_reason)
+        self._stranger = RawLink(
+            LinkSettings(host, port, "stranger", keep_alive_s=600, username=user, password=password),
+            _ignore,
+            _ignore_reason,
+        )
 
     @property
     def is_connected(self) -> bool:

@@ -1,17 +1,33 @@
-"""Devices under test. Read `Dut` first: the runner knows nothing else; `simulated` runs a state machine in-process."""
+"""Devices under test. Read `Dut` first: the runner knows nothing else.
+
+`simulated` runs a state machine in this process. For boards: `console` on `expect` and `fail_list`, `serial_port` is
+the door to pyserial; `panic` and `symbols` explain backtraces; `mqtt_gate` lets faults strike a board's messages;
+`board` is a device known by its serial port, `virtual` one that runs as a child process; `kinds` says what each can
+not do.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from harness.plan_steps import PlannedDevice, PlannedFault
+
+if TYPE_CHECKING:
+    from harness.dut.console import ConsoleError
 
 
 class Dut(Protocol):
     """What a scenario can do with a device, and see of it."""
 
     planned: PlannedDevice
+    wake_limit_ms: int
+    """No wake takes longer."""
+
+    @property
+    def trouble(self) -> ConsoleError | None:
+        """What its console or its port says of itself that is not allowed."""
+        ...
 
     @property
     def is_asleep(self) -> bool:

@@ -48,7 +48,10 @@ class ConsoleFailure(ConsoleError):
 
 
 class Console:
-    """One board's console. Use it as a context, or `open` and `close` it."""
+    """One board's console. Use it as a context, or `open` and `close` it.
+
+    With `wakes_line` an empty line is typed first: a pseudo-terminal's other end learns the speed by what it is sent.
+    """
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class Console:
         log: Path | None = None,
         on_line: OnLine | None = None,
         on_change: Callable[[], None] | None = None,
+        wakes_line: bool = False,
     ) -> None:
         self.port = port
         self.name = name or port
@@ -68,6 +72,7 @@ class Console:
         self._log: TextIO | None = None
         self._on_line = on_line
         self._on_change = on_change
+        self._wakes_line = wakes_line
         self._changed = threading.Condition()
         self._serial: SerialPort | None = None
         self._thread: threading.Thread | None = None
@@ -97,6 +102,8 @@ class Console:
         self._stopping = False
         self._thread = threading.Thread(target=self._read_on, name=f"console {self.name}", daemon=True)
         self._thread.start()
+        if self._wakes_line:
+            self.write("\n")
 
     def close(self) -> None:
         """Stop reading; the log file is whole."""
@@ -122,6 +129,12 @@ class Console:
             yield
         finally:
             self.open()
+
+    @property
+    def away_s(self) -> float | None:
+        """For how long the port has been away; None while it is there."""
+        since_s = self._gone_since_s
+        return None if since_s is None else monotonic_s() - since_s
 
     # -- reading ---------------------------------------------------------------------------------------
 

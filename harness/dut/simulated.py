@@ -40,6 +40,9 @@ from simulator.link import Link, LinkError, LinkFactory, LinkSettings, OnLost, O
 from simulator.profile import Profile, profile_named
 from simulator.rng import Rng
 
+WAKE_LIMIT_MS = 3_600_000
+"""A wake is over within minutes; the longest is a hang until its watchdog."""
+
 WIFI_JOIN_MS = 400
 """Association and DHCP of a board that knows its access point."""
 
@@ -71,6 +74,8 @@ class SimulatedDut:
         line: FaultyLine | None = None,
     ) -> None:
         self.planned = planned
+        self.wake_limit_ms = WAKE_LIMIT_MS
+        self.trouble = None
         self.profile = profile_of(planned)
         self.dialect = dialect_called(self.profile.dialect)
         self.clock = clock

@@ -78,6 +78,8 @@ def _case(result: ScenarioResult) -> ET.Element:
     title = result.failures[0].title if result.failures else result.verdict.value
     element = ET.SubElement(case, kind, type=result.verdict.value, message=_legal(title))
     paragraphs = ["\n".join(failure_lines(result, failure)) for failure in result.failures]
+    blames = dict.fromkeys(failure.blame for failure in result.failures if failure.blame)
+    ET.SubElement(properties, "property", name="blame", value=_legal(" ".join(blames)))
     element.text = _legal("\n\n".join(paragraphs))
     return case
 

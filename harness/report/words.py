@@ -56,6 +56,8 @@ def row_table(rows: Sequence[Row]) -> list[str]:
 def failure_lines(result: ScenarioResult, failure: Failure) -> list[str]:
     """One failure as a paragraph; the last line is the one command that reproduces it."""
     lines = [failure.title, f"  at        {place_text(result, failure)}"]
+    if failure.blame:
+        lines += _labelled("blame", failure.blame)
     lines += _labelled("expected", failure.expected)
     lines += _labelled("found", failure.found)
     lines += [f"    {line}" for line in row_table(failure.rows)]

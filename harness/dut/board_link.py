@@ -1,0 +1,115 @@
+"""A board's messages: what its faults make of each, asked by the gate that carries it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.dut.armed import ArmedFaults, struck
+from harness.dut.mqtt_gate import GateHooks, MqttGate
+from harness.plan_steps import PlannedDevice, PlannedFault
+from server.wire.codec import chunk_index_of, decode, decode_reply, dialect_called
+from server.wire.errors import RemoteProtocolError
+from server.wire.messages import Chunk, Done, Hello, Metadata, Sleep
+from server.wire.mqtt_codec import Publish
+from server.wire.topics import Channel
+from simulator.fault import EVENT_OF_REPLY, Deliver, FaultChain, FaultPoint, LinkAction, Parcel, PowerOff
+from simulator.profile import profile_named
+from simulator.rng import Rng
+
+if TYPE_CHECKING:
+    from harness.dut.board import BoardDut, BoardWorld
+
+
+class BoardLink:
+    """The gate of one board, and its fault chain: the same chain, addresses and seeds as a simulated camera has."""
+
+    def __init__(self, planned: PlannedDevice, world: BoardWorld, dut: BoardDut) -> None:
+        self.dialect = dialect_called(profile_named(planned.profile).dialect)
+        self._planned = planned
+        self._world = world
+        self._dut = dut
+        self._faults = ArmedFaults(FaultChain(Rng(f"{world.seed}/{planned.name}").child("faults")))
+        self._totals: dict[str, int] = {}
+        hooks = GateHooks(
+            uplink=self._uplink, downlink=self._downlink, pause=self._pause, power_off=self._power_off, note=self._noise
+        )
+        self.gate = MqttGate(world.broker, hooks, listen=world.listen)
+
+    def arm(self, faults: Sequence[PlannedFault]) -> None:
+        """These strike from now on; what the former ones held back goes out."""
+        self.gate.deliver(self._faults.arm(faults, self._dut.wakes))
+
+    def heal(self) -> None:
+        """Nothing strikes any more, and everything gets through."""
+        self.gate.deliver(self._faults.heal())
+        self.gate.is_open = True
+
+    def set_open(self, *, is_open: bool) -> None:
+        """Closed: nobody gets through."""
+        self.gate.is_open = is_open
+        if not is_open:
+            self.gate.cut()
+
+    def _power_off(self, action: PowerOff) -> None:
+        self._note("fault", action="power_loss")
+        self._dut.cut_power(action.back_after_ms)
+
+    def _note(self, kind: Any, **fields: Any) -> None:
+        self._world.history.append(self._world.clock.elapsed_ms(), kind, self._planned.name, **fields)
+
+    def _uplink(self, message: Publish) -> Sequence[LinkAction]:
+        index: int | None = None
+        total: int | None = None
+        try:
+            _, body = decode(message.topic, message.payload)
+        except RemoteProtocolError:
+            event = "telemetry"  # whatever it is, it goes through
+        else:
+            match body:
+                case Hello():
+                    event = "hello"
+                case Metadata(image_name=name, total_chunks=count):
+                    event = "metadata"
+                    self._totals[name] = count
+                case Chunk(image_name=name):
+                    event, index = "chunk", chunk_index_of(body, self.dialect)
+                    total = self._totals.get(name, self._planned.total_chunks)
+                case _:
+                    event = "telemetry"
+        actions = self._faults.for_wake(self._dut.wakes).process(
+            "sent", event, message.topic, message.payload, chunk_index=index, chunk_count=total
+        )
+        self._note_strike(actions, event, "sent", index, message.payload)
+        return actions
+
+    def _downlink(self, message: Publish) -> Sequence[LinkAction]:
+        channel = Channel(message.topic.split("/", 2)[2])
+        try:
+            reply = decode_reply(channel, message.payload, self._world.clock.now(), self.dialect)
+        except RemoteProtocolError:
+            point = FaultPoint(direction="received", event="unknown")
+            return [Deliver(Parcel(point=point, topic=message.topic, payload=message.payload))]
+        event = EVENT_OF_REPLY[type(reply)]
+        if isinstance(reply, Done | Sleep):
+            self._dut.told_ms = round(reply.next_wake.timestamp() * 1000)
+        actions = self._faults.for_wake(self._dut.wakes).process("received", event, message.topic, message.payload)
+        self._note_strike(actions, event, "received", None, message.payload)
+        return actions
+
+    def _note_strike(
+        self, actions: Sequence[LinkAction], event: str, direction: str, index: int | None, payload: bytes
+    ) -> None:
+        what = struck(actions, event, payload)
+        if what is not None:
+            where = event if index is None else f"{event}[{index}]"
+            self._note("fault", address=f"{where}.{direction}", actions=what)
+
+    async def _pause(self, ms: int) -> None:
+        done = asyncio.Event()
+        self._world.clock.call_at(self._world.clock.now_ms() + ms, done.set)
+        await done.wait()
+
+    def _noise(self, text: str) -> None:
+        self._note("log", level="warning", text=text, source="gate")

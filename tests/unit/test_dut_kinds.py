@@ -1,0 +1,96 @@
+"""What each kind of device can't do is said at lint time, with the line and the reason; and who gets the blame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.blame import Blame
+from harness.blaming import blame_of
+from harness.dut.console import ConsoleError
+from harness.dut.fail_list import NAMES
+from harness.dut.kinds import BoardOrder, DutOrder, kind_and_ids, refusals
+from harness.errors import UsageError
+from harness.loader import load_bytes
+from harness.plan import Plan, plans_of
+
+CAM = BoardOrder(id="cam-7", port="/dev/ttyUSB0", mac="B8F862F9C1C4")
+SWITCHED = BoardOrder(id="cam-8", port="/dev/ttyUSB1", mac="B8F862F9C1C5", has_power_switch=True, power="command")
+
+
+def plan_with(steps: str, devices: str = "yard: {}") -> Plan:
+    text = f"version: 1\nname: A question\ndevices:\n  {devices}\nsteps:\n{steps}"
+    return plans_of(load_bytes(text.encode(), Path("q.yaml")))[0]
+
+
+def reasons(steps: str, order: DutOrder, devices: str = "yard: {}", bench: str = "processes") -> list[str]:
+    return [str(mistake) for mistake in refusals(plan_with(steps, devices), order, bench)]
+
+
+def test_a_simulated_camera_has_neither_flash_nor_console() -> None:
+    steps = "  - wake: yard\n  - flash: 3.5.0\n  - console: {who: yard, write: status}\n"
+    assert reasons(steps, DutOrder(), bench="embedded") == [
+        "q.yaml:7: steps[1]: a simulated camera has no flash (--dut virtual, or --dut board:ID)",
+        "q.yaml:8: steps[2]: a simulated camera has no serial console (--dut virtual, or --dut board:ID)",
+    ]
+    assert reasons(steps, DutOrder(kind="virtual")) == []
+
+
+def test_boards_live_in_real_time_and_only_so_many_do() -> None:
+    assert "the embedded bench does not" in reasons("  - wake: yard\n", DutOrder(kind="virtual"), bench="embedded")[0]
+    many = reasons("  - wake: yard\n", DutOrder(kind="virtual"), "yard: {count: 9}")
+    assert many == ["q.yaml:1: 9 virtual boards, each a process in real time (at most 8)"]
+
+
+def test_power_needs_a_switch() -> None:
+    steps = "  - {wake: yard, faults: [{who: yard, at: 'chunk[1].sent', do: power_loss}]}\n"
+    steps += "  - power: {who: yard, do: loss}\n  - power: {who: yard, do: reset}\n"
+    found = reasons(steps, DutOrder(kind="board", boards=(CAM,)))
+    assert len(found) == 2 and all("cam-7 has no power switch (power: none)" in text for text in found)
+    assert "steps[0].faults[0]" in found[0]
+    assert reasons(steps, DutOrder(kind="board", boards=(SWITCHED,))) == []
+
+
+def test_one_board_for_each_device() -> None:
+    found = reasons("  - wake: yard\n", DutOrder(kind="board", boards=(CAM, SWITCHED)))
+    assert "has 1 devices, --dut names 2 (cam-7, cam-8)" in found[0]
+
+
+def test_the_word_after_dut() -> None:
+    assert kind_and_ids("board:cam-7, board:cam-8") == ("board", ("cam-7", "cam-8"))
+    assert kind_and_ids("virtual") == ("virtual", ())
+    for text in ("real", "board:", "virtual,simulated", "board:a,board:a", "board:a,virtual"):
+        with pytest.raises(UsageError, match="--dut"):
+            kind_and_ids(text)
+
+
+def test_names_of_the_fail_list_are_those_of_the_language() -> None:
+    from typing import get_args
+
+    from harness.scenario_board_steps import FailName
+
+    assert get_args(FailName) == NAMES
+
+
+@pytest.mark.parametrize(
+    ("step", "blame"),
+    [
+        ("wake: yard", Blame.FIRMWARE),
+        ("expect: {sleeping: yard}", Blame.FIRMWARE),
+        ("expect: {message: {from: yard, topic: status}}", Blame.FIRMWARE),
+        ("expect: {message: {to: yard, topic: cmd}}", Blame.SERVER),
+        ("expect: {rows: {table: devices, count: 1}}", Blame.SERVER),
+        ("send: {topic: a/b/c, text: x}", Blame.HARNESS),
+        ("console: {who: yard, write: status}", Blame.FIRMWARE),
+    ],
+)
+def test_a_step_points_at_somebody(step: str, blame: Blame) -> None:
+    planned = plan_with(f"  - {step}\n").steps[0]
+    assert blame_of(planned) is blame
+    assert blame_of(planned, ConsoleError("gone", Blame.CABLE)) is Blame.CABLE
+    assert blame_of(planned, None, {Blame.BOARD}) is Blame.BOARD
+
+
+def test_a_check_of_rows_points_at_the_server() -> None:
+    assert blame_of(None) is Blame.SERVER
