@@ -47,6 +47,8 @@ class Parts:
     offload: Offload
     log: Log
     objects: ObjectStore | None = None
+    changes: Callable[[], int] | None = None
+    """How many transactions anybody has committed, where that can be known."""
 
 
 class App:
@@ -87,6 +89,7 @@ class App:
             log=parts.log,
             every=timedelta(seconds=settings.monitor_every_s),
             upkeep=Upkeep(self.originals, parts.log),
+            changes=parts.changes,
         )
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()

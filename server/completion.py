@@ -46,10 +46,10 @@ class Completion:
 
     async def examine(self, image_id: UUID) -> Finding | None:
         """None where the image is complete or gone already."""
-        row = await self._store.device_of_image(image_id)
+        row = await self._store.image_to_complete(image_id)
         if row is None or row["status"] == "complete":
             return None
-        data = await self._store.image_bytes(image_id)
+        data = row["data"] or b""
         flaw = await self._flaw(data, row["image_size"], (row["metadata"] or {}).get("image_sha256"))
         if flaw is not None:
             return Finding(mac=row["device_mac"], flaw=flaw)
@@ -77,7 +77,6 @@ class Completion:
             height,
             self._dedup,
         )
-        await connection.execute(WRITE["delete_chunks"], image_id)
 
     async def _flaw(self, data: bytes, size_bytes: int | None, announced_sha256: object) -> str | None:
         if size_bytes is not None and len(data) != size_bytes:

@@ -218,9 +218,9 @@ class Intake:
         return _Outcome(first.replies + second.replies, first.complete + second.complete)
 
     async def _transact(self, batch: Sequence[Item]) -> _Outcome:
-        now = self._clock.now()
-        async with self._store.transaction(now) as connection:
-            known = await views(connection, _wanted(batch), now)
+        now, wanted = self._clock.now(), _wanted(batch)
+        async with self._store.transaction(now, lock_devices=wanted.families) as connection:
+            known = await views(connection, wanted, now)
             turns = {mac: Turn(view=view, now=now, ids=self._ids) for mac, view in known.items()}
             refused = [
                 (item, refusal) for item in batch if (refusal := self._fold(turns.get(item.mac), item)) is not None
@@ -293,8 +293,8 @@ class Intake:
         if finding is None:
             return []
         now = self._clock.now()
-        async with self._store.transaction(now, finding.lock) as connection:
-            wanted = Wanted(families={finding.mac: None}, image_ids=frozenset((image_id,)))
+        wanted = Wanted(families={finding.mac: None}, image_ids=frozenset((image_id,)))
+        async with self._store.transaction(now, finding.lock, lock_devices=wanted.families) as connection:
             turn = Turn(view=(await views(connection, wanted, now))[finding.mac], now=now, ids=self._ids)
             if finding.flaw is None:
                 ingest.stored(turn, image_id, finding.sha256, finding.object_key)

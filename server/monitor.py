@@ -9,6 +9,7 @@ leaves the round to the other. The lock ends with its transaction, so a leader t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,11 +17,8 @@ from typing import Any
 from server.clock import Clock
 from server.intake import Intake
 from server.log import Log
-from server.queries import load
-from server.store import DATABASE_ERRORS, Store
+from server.store import DATABASE_ERRORS, MONITOR, Look, Store
 from server.upkeep import Upkeep
-
-MONITOR = load("monitor.sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +68,22 @@ async def time_out(store: Store, clock: Clock) -> Tick:
 
 
 class Monitor:
-    """Calls `tick` every `every`, for ever; a database that is away is tried again at the next."""
+    """Calls `tick` every `every`, for ever; a database that is away is tried again at the next.
+
+    `changes` counts what anybody has written, where that can be known (a bench that lets transactions in one by one):
+    then a look whose answer can not have changed is spared. A server of its own looks every time.
+    """
 
     def __init__(
-        self, *, store: Store, intake: Intake, clock: Clock, log: Log, every: timedelta, upkeep: Upkeep | None = None
+        self,
+        *,
+        store: Store,
+        intake: Intake,
+        clock: Clock,
+        log: Log,
+        every: timedelta,
+        changes: Callable[[], int] | None = None,
+        upkeep: Upkeep | None = None,
     ) -> None:
         self._store = store
         self._intake = intake
@@ -81,6 +91,9 @@ class Monitor:
         self._log = log
         self._every = every
         self._upkeep = upkeep
+        self._changes = changes
+        self._quiet_since: int | None = None
+        self._due_at: datetime | None = None
         self.is_busy = False
 
     async def run(self) -> None:
@@ -104,23 +117,38 @@ class Monitor:
     async def tick(self) -> Tick:
         """One round: time out and retry, one transaction an image; expire commands; sweep, leader or not."""
         now = self._clock.now()
-        is_due = await self._store.is_anything_due(now)
+        if self._is_quiet(now):
+            if self._upkeep is not None and self._upkeep.is_sweep_due(now):
+                await self._upkeep.tick(now)
+            return Tick(())
+        look = await self._store.look()
+        self._due_at = look.due_at
+        self._quiet_since = None if look.whole or look.in_session or self._changes is None else self._changes()
+        is_due = look.due_at is not None and look.due_at <= now
         if self._upkeep is not None and (is_due or self._upkeep.is_sweep_due(now)):
             await self._upkeep.tick(now)
-        if not is_due:
-            return Tick(())
-        tick = await time_out(self._store, self._clock)
-        for row in tick.timed_out:
-            self._log("warning", f"[Monitor] Timed out: {row['image_name']}", device=row["device_mac"])
-        if tick.expired:
-            self._log("info", f"[Monitor] Expired commands: {tick.expired}", device=None)
-        return replace(tick, swept=await self.sweep())
+        tick = Tick(())
+        if is_due:
+            tick = await time_out(self._store, self._clock)
+            for row in tick.timed_out:
+                self._log("warning", f"[Monitor] Timed out: {row['image_name']}", device=row["device_mac"])
+            if tick.expired:
+                self._log("info", f"[Monitor] Expired commands: {tick.expired}", device=None)
+        return replace(tick, swept=await self._sweep(look))
+
+    def _is_quiet(self, now: datetime) -> bool:
+        """The last look found nothing to sweep, nothing was written since, and nothing has come due."""
+        if self._changes is None or self._quiet_since != self._changes():
+            return False
+        return self._due_at is None or now < self._due_at
 
     async def sweep(self) -> int:
         """Complete whole images that nobody completed, and watch sessions that nobody watches; returns how many."""
-        whole, sessions = await self._store.unfinished()
-        for image_id in whole:
+        return await self._sweep(await self._store.look())
+
+    async def _sweep(self, look: Look) -> int:
+        for image_id in look.whole:
             await self._intake.send_all(await self._intake.complete(image_id))
-        for mac, _ in sessions:
+        for mac in look.in_session:
             self._intake.watchlist.add(mac, self._clock.now())
-        return len(whole)
+        return len(look.whole)

@@ -119,7 +119,7 @@ def image_view(row: Row, created_seq: int) -> ImageView:
         attempt=row["attempt"],
         failed_at=row["failed_at"],
         failure=row["timeout_reason"],
-        session_id=row["session_id"],
+        session_id=row["image_session_id"],
         last_chunk_at=row["last_chunk_at"],
         dialect=row["dialect"],
         expected_sha256=metadata.get("image_sha256"),

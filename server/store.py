@@ -23,6 +23,7 @@ from server.view import DeviceView
 from server.wire.topics import Family
 
 READ = load("read.sql")
+MONITOR = load("monitor.sql")
 
 Connection = asyncpg.Connection
 
@@ -72,6 +73,15 @@ class Wanted:
     commands: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """When a round of the monitor has work (None: nothing is under way), and what a sweep looks after."""
+
+    due_at: datetime | None
+    whole: tuple[UUID, ...]
+    in_session: tuple[str, ...]
+
+
 async def prepare_connection(connection: Connection) -> None:
     """Teach a new connection of the pool JSON: jsonb columns are Python values."""
     await connection.set_type_codec(
@@ -111,45 +121,34 @@ class Store:
         self._pool = pool
 
     @asynccontextmanager
-    async def transaction(self, now: datetime, lock: HashLock | None = None) -> AsyncIterator[Connection]:
+    async def transaction(
+        self, now: datetime, lock: HashLock | None = None, *, lock_devices: Iterable[str] = ()
+    ) -> AsyncIterator[Connection]:
         """One transaction whose `fn_now()` is `now`; commits at the end, rolls back on an error.
 
-        A lock of a hash is taken before all else, and goes with the transaction.
+        A lock of a hash is taken before all else, and goes with the transaction; then the devices with these MACs are
+        locked, which `views` asks for.
         """
-        # one round trip; an ISO time holds no quote
-        begin = f"BEGIN; SET LOCAL wakestorm.now = '{now.isoformat()}'{'' if lock is None else lock.statement}"
         async with self._pool.acquire() as connection:
             try:
-                await connection.execute(begin)
+                await connection.execute(_beginning(now, lock, sorted(lock_devices)))
                 yield connection
             except BaseException as error:
                 await _roll_back(connection, error)
                 raise
             await connection.execute("COMMIT")
 
-    async def device_of_image(self, image_id: UUID) -> asyncpg.Record | None:
-        """The MAC and the announcement of an image, outside of a batch."""
+    async def image_to_complete(self, image_id: UUID) -> asyncpg.Record | None:
+        """The MAC, the announcement and the bytes of an image, outside of a batch."""
         async with self._pool.acquire() as connection:
-            row: asyncpg.Record | None = await connection.fetchrow(READ["device_of_image"], image_id)
+            row: asyncpg.Record | None = await connection.fetchrow(READ["image_to_complete"], image_id)
             return row
 
-    async def image_bytes(self, image_id: UUID) -> bytes:
-        """The chunks of an image, put together in order."""
+    async def look(self) -> Look:
+        """What the monitor has to do, without doing it."""
         async with self._pool.acquire() as connection:
-            rows = await connection.fetch(READ["image_chunks"], image_id)
-        return b"".join(row["data"] for row in rows)
-
-    async def unfinished(self) -> tuple[list[UUID], list[tuple[str, datetime]]]:
-        """What a sweep looks after: whole images nobody completed, and open sessions with their last message."""
-        async with self._pool.acquire() as connection:
-            whole = await connection.fetch(READ["whole_images"])
-            sessions = await connection.fetch(READ["open_sessions"])
-        return [row["image_id"] for row in whole], [(row["device_mac"], row["last_message_at"]) for row in sessions]
-
-    async def is_anything_due(self, now: datetime) -> bool:
-        """Whether an image or session is open, or a command or staged chunk is over: else a tick has no work."""
-        async with self._pool.acquire() as connection:
-            return bool(await connection.fetchval(READ["is_anything_due"], now))
+            row = await connection.fetchrow(MONITOR["look"])
+        return Look(due_at=row["due_at"], whole=tuple(row["whole"]), in_session=tuple(row["in_session"]))
 
     async def is_alive(self) -> bool:
         """Whether the database answers."""
@@ -174,50 +173,34 @@ async def _roll_back(connection: Connection, error: BaseException) -> None:
         connection.terminate()
 
 
+def _beginning(now: datetime, lock: HashLock | None, macs: Sequence[str]) -> str:
+    """BEGIN, the transaction's time and its locks in one round trip; an ISO time holds no quote."""
+    begin = f"BEGIN; SET LOCAL wakestorm.now = '{now.isoformat()}'{'' if lock is None else lock.statement}"
+    if not macs:
+        return begin
+    literals = ", ".join("'" + mac.replace("'", "''") + "'" for mac in macs)
+    return f"{begin}; {READ['lock_devices'].replace('$1', f'ARRAY[{literals}]')}"
+
+
 async def views(connection: Connection, wanted: Wanted, now: datetime) -> dict[str, DeviceView]:
-    """Lock and read what a batch touches; an unknown MAC gets a view without a row."""
-    macs = sorted(wanted.families)
-    locked = await connection.fetch(READ["lock_devices"], macs)
-    device_ids = [row["device_id"] for row in locked]
-    rows = await connection.fetch(READ["devices"], macs)
-    found = {row["device_mac"]: device_view(row, wanted.families[row["device_mac"]]) for row in rows}
-    await _read_images(connection, wanted, found, device_ids)
+    """Read what a batch touches, its devices being locked; an unknown MAC gets a view without a row."""
+    rows = await connection.fetch(
+        READ["devices"], sorted(wanted.families), sorted(wanted.image_names), sorted(wanted.image_ids)
+    )
+    found: dict[str, DeviceView] = {}
+    for row in rows:
+        mac = row["device_mac"]
+        view = found.get(mac) or found.setdefault(mac, device_view(row, wanted.families[mac]))
+        if row["image_id"] is not None:
+            view.images.append(image_view(row, len(view.images) + 1))
     by_id = {view.device_id: view for view in found.values()}
     if wanted.commands:
-        for row in await connection.fetch(READ["due_commands"], device_ids, now):
+        for row in await connection.fetch(READ["due_commands"], list(by_id), now):
             by_id[row["device_id"]].commands.append(command_view(row))
     if any(row["has_staged"] for row in rows):
-        for row in await connection.fetch(READ["staged_chunks"], device_ids):
+        for row in await connection.fetch(READ["staged_chunks"], list(by_id)):
             staged = by_id[row["device_id"]].staged.setdefault(row["wire_image_name"], {})
             staged[row["chunk_index"]] = row["data"]
     return {
         mac: found.get(mac) or unknown_device(mac, wanted.families[mac] or Family.ESP32CAM) for mac in wanted.families
     }
-
-
-async def _read_images(
-    connection: Connection, wanted: Wanted, found: Mapping[str, DeviceView], device_ids: Sequence[UUID]
-) -> None:
-    names = sorted(wanted.image_names | frozenset(_names_listed(found.values())))
-    ids = sorted(wanted.image_ids | frozenset(_images_of_sessions(found.values())))
-    if not device_ids:
-        return
-    by_id = {view.device_id: view for view in found.values()}
-    rows = await connection.fetch(READ["images"], device_ids, names, ids)
-    by_age = sorted(rows, key=lambda row: (row["created_at"], row["captured_at"], row["image_id"]))
-    for number, row in enumerate(by_age, start=1):
-        by_id[row["device_id"]].images.append(image_view(row, number))
-
-
-def _names_listed(found: Iterable[DeviceView]) -> Iterable[str]:
-    for view in found:
-        if view.session is not None and view.session.is_open:
-            yield from view.session.pending_list or ()
-
-
-def _images_of_sessions(found: Iterable[DeviceView]) -> Iterable[UUID]:
-    for view in found:
-        if view.session is not None:
-            yield from view.session.images_stored
-            if view.session.answer_image_id is not None:
-                yield view.session.answer_image_id

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -48,6 +48,9 @@ from server.wire.topics import topic_of
 
 WRITE = load("write.sql")
 
+IMAGE_COLUMNS: Final = 9
+"""What `save_images` takes of an image."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -69,6 +72,7 @@ class _Late:
     sessions: dict[UUID, tuple[SessionView, DeviceView]] = field(default_factory=dict)
     stored: list[StoreChunk] = field(default_factory=list)
     compared: list[CompareChunk] = field(default_factory=list)
+    history: list[tuple[Any, ...]] = field(default_factory=list)
 
 
 async def write(connection: Connection, turns: Sequence[Turn]) -> list[Outgoing]:
@@ -103,17 +107,16 @@ async def _write_rows_first(connection: Connection, turn: Turn) -> None:
                 if answer == "INSERT 0 0":
                     raise BatchOutdated(f"{view.mac} has a row by now")
             case OpenSession(session=session):
-                common = (view.device_id, view.mac, session.wake_at)
                 await connection.execute(
                     WRITE["open_session"],
                     session.session_id,
-                    *common,
+                    view.device_id,
+                    view.mac,
+                    session.wake_at,
                     session.next_wake_at,
                     view.family,
                     session.payload_id,
-                )
-                await connection.execute(
-                    WRITE["open_payload"], session.payload_id, *common, session.session_id, session.wake_type
+                    session.wake_type,
                 )
             case SaveSession(session=session) if opens and not session.is_open:
                 # one open session a device: the old one is closed before the next row comes
@@ -182,18 +185,31 @@ def _collect(late: _Late, turn: Turn, effect: Effect) -> None:
             late.stored.append(effect)
         case CompareChunk():
             late.compared.append(effect)
+        case LogHistory():
+            late.history.append(
+                (
+                    turn.view.device_id,
+                    effect.category,
+                    effect.event_type,
+                    effect.severity,
+                    turn.now,
+                    effect.description,
+                    effect.data,
+                    effect.session_id,
+                )
+            )
         case _:
             pass
 
 
 async def _write_late(connection: Connection, late: _Late, turns: Sequence[Turn]) -> None:
     now = turns[0].now
-    if late.stored:
-        await connection.execute(WRITE["store_chunks"], *_columns(late.stored), now)
     for device_id in sorted(late.devices):
         await connection.execute(WRITE["save_device"], device_id, *_device_columns(late.devices[device_id]))
-    for image_id in sorted(late.images):
-        await connection.execute(WRITE["save_image"], image_id, *_image_columns(late.images[image_id]))
+    if late.images or late.stored:
+        rows = [_image_row(late.images[image_id]) for image_id in sorted(late.images)]
+        columns = zip(*rows, strict=True) if rows else [()] * IMAGE_COLUMNS
+        await connection.execute(WRITE["save_images"], *map(list, columns), *_columns(late.stored), now)
     for session_id in sorted(late.sessions):
         session, view = late.sessions[session_id]
         await connection.execute(
@@ -201,17 +217,20 @@ async def _write_late(connection: Connection, late: _Late, turns: Sequence[Turn]
         )
     if late.compared:
         for row in await connection.fetch(WRITE["conflicting_chunks"], *_columns(late.compared)):
-            await connection.execute(
-                WRITE["log_history"],
-                row["device_id"],
-                HistoryCategory.IMAGE,
-                HistoryEvent.CHUNK_CONFLICTED,
-                HistorySeverity.WARNING,
-                now,
-                f"{row['image_name']}: other bytes for chunk {row['chunk_index']}; the first copy stays",
-                {"chunk_index": row["chunk_index"]},
-                row["session_id"],
+            late.history.append(
+                (
+                    row["device_id"],
+                    HistoryCategory.IMAGE,
+                    HistoryEvent.CHUNK_CONFLICTED,
+                    HistorySeverity.WARNING,
+                    now,
+                    f"{row['image_name']}: other bytes for chunk {row['chunk_index']}; the first copy stays",
+                    {"chunk_index": row["chunk_index"]},
+                    row["session_id"],
+                )
             )
+    if late.history:
+        await connection.executemany(WRITE["log_history"], late.history)
 
 
 def _columns(chunks: Sequence[StoreChunk | CompareChunk]) -> tuple[list[UUID], list[int], list[bytes]]:
@@ -237,8 +256,9 @@ def _device_columns(view: DeviceView) -> tuple[Any, ...]:
     )
 
 
-def _image_columns(image: ImageView) -> tuple[Any, ...]:
+def _image_row(image: ImageView) -> tuple[Any, ...]:
     return (
+        image.image_id,
         image.status,
         image.session_id,
         image.last_chunk_at,
@@ -307,18 +327,6 @@ async def _write_event(connection: Connection, turn: Turn, effect: Effect) -> No
                 {"kind": kind, "total_chunks": image.total_chunks},
                 session.session_id,
             )
-        case LogHistory():
-            await connection.execute(
-                WRITE["log_history"],
-                device_id,
-                effect.category,
-                effect.event_type,
-                effect.severity,
-                turn.now,
-                effect.description,
-                effect.data,
-                effect.session_id,
-            )
         case RecordTelemetry(payload_id=payload_id, telemetry=telemetry, data=data):
             await connection.execute(
                 WRITE["record_telemetry"],
@@ -343,8 +351,7 @@ async def _write_event(connection: Connection, turn: Turn, effect: Effect) -> No
                 WRITE["capture_commands_ended"], device_id, session.wake_at, session.captured, turn.now
             )
         case CommandsFulfilled(image_id=image_id):
-            await connection.execute(WRITE["commands_completed"], image_id, turn.now)
-            await connection.execute(WRITE["resolve_alerts"], image_id, turn.now)
+            await connection.execute(WRITE["commands_fulfilled"], image_id, turn.now)
         case PayloadsComplete(image_id=image_id):
             current = turn.view.session
             own = current.payload_id if current is not None and current.is_open else None

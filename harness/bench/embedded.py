@@ -7,9 +7,9 @@ is a fence: the incarnation never runs, writes or commits again, and the bench w
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ import asyncpg
 
 from harness.bench import HttpAnswer
 from harness.bench.clock import Changes, ScenarioClock
+from harness.bench.connection import BenchConnection
 from harness.bench.embedded_database import EmbeddedDatabase
 from harness.bench.embedded_levers import (
     BROKER,
@@ -59,11 +60,14 @@ SESSIONS_OVER_AFTER_MS: Final = 2 * max(dialect.session_silence_ms for dialect i
 
 SETTLE_MS_MAX: Final = 1_000
 """A server cut off from its database never takes what waits for it."""
-
 SETTLE_LOOK_MS: Final = 10
 
-NO_LIFETIME: Final = {"max_cached_statement_lifetime": 0, "max_inactive_connection_lifetime": 0}
-POSTGRES_OPTIONS: Final[dict[str, Any]] = NO_LIFETIME | {"ssl": False}
+CONNECTION: Final[dict[str, Any]] = {
+    "ssl": False,
+    "max_cached_statement_lifetime": 0,
+    "connection_class": BenchConnection,
+}
+POOL: Final[dict[str, Any]] = CONNECTION | {"max_inactive_connection_lifetime": 0}
 """Nothing of asyncpg's may depend on real time (facts: virtual time 3)."""
 
 
@@ -99,11 +103,11 @@ class EmbeddedBench:
         self._servers = [ServerPlace(number) for number in range(plan.servers)]
         self._failures: list[str] = []
         self._names = {device.mac: device.name for device in plan.devices}
+        self._admin = AsyncExitStack()
+        self._superuser: asyncpg.Connection | None = None
         self._raw: RawLink | None = None
         self._levers = self._new_levers()
-        self._standing = StandingFaults(
-            self._levers, self.clock, doing=contextlib.nullcontext, on_failure=self._failures.append
-        )
+        self._standing = StandingFaults(self._levers, self.clock, doing=nullcontext, on_failure=self._failures.append)
 
     def _new_levers(self) -> EmbeddedLevers:
         servers = EmbeddedServers(
@@ -140,7 +144,8 @@ class EmbeddedBench:
 
     async def start(self) -> None:
         """Clone the database, start broker and servers, make the devices."""
-        await self._cluster.create_database(self._database, self._template)
+        self._superuser = await self._admin.enter_async_context(self._cluster.admin())
+        await self._cluster.create_database(self._database, self._template, by=self._superuser)
         self.owner = await self._connect(OWNER)
         self.reader = await self._connect(READER)
         await self.fill()
@@ -149,33 +154,23 @@ class EmbeddedBench:
             await self._boot(server)
         places = FleetPlaces(seed=self.plan.seed)
         lined = self.plan.devices_with_line_faults
+        shared: dict[str, Any] = {"clock": self.clock, "changes": self.changes, "history": self.history}
         for planned in self.plan.devices:
             with running_as(None, planned.name):
-                self.duts.append(
-                    SimulatedDut(
-                        planned,
-                        seed=self.plan.seed,
-                        location=places.place(planned.group, planned.index).location,
-                        clock=self.clock,
-                        changes=self.changes,
-                        history=self.history,
-                        links=RawLink,
-                        broker=BROKER,
-                        line=self._network.line_of(planned.name, self.plan.seed) if planned.number in lined else None,
-                    )
+                location = places.place(planned.group, planned.index).location
+                line = self._network.line_of(planned.name, self.plan.seed) if planned.number in lined else None
+                dut = SimulatedDut(
+                    planned, seed=self.plan.seed, location=location, links=RawLink, broker=BROKER, line=line, **shared
                 )
+                self.duts.append(dut)
 
     async def fill(self) -> None:
         """The rows that the fleet begins with."""
         await seed_fleet(self.owner, self.plan, self.clock.now())
 
     async def _connect(self, role: str) -> asyncpg.Connection:
-        connection = await asyncpg.connect(
-            self._cluster.dsn(self._database, role),
-            ssl=False,
-            max_cached_statement_lifetime=0,
-            server_settings={"search_path": SEARCH_PATH},
-        )
+        dsn, path = self._cluster.dsn(self._database, role), {"search_path": SEARCH_PATH}
+        connection: asyncpg.Connection = await asyncpg.connect(dsn, server_settings=path, **CONNECTION)
         await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
         return connection
 
@@ -189,7 +184,8 @@ class EmbeddedBench:
         self._broker.stop()
         for connection in (self.owner, self.reader):
             connection.terminate()
-        await self._cluster.drop_database(self._database)
+        async with self._admin:
+            await self._cluster.drop_database(self._database, by=self._superuser)
 
     # -- servers ---------------------------------------------------------------------------------------
 
@@ -197,13 +193,14 @@ class EmbeddedBench:
         server.incarnation += 1
         with running_as(server.tag, server.host):
             dsn, names = self._cluster.dsn(self._database, SERVER), {"application_name": server.tag}
-            pool = await open_pool(dsn, size=2, server_settings=names, **POSTGRES_OPTIONS)
+            pool = await open_pool(dsn, size=2, server_settings=names, **POOL)
             parts = Parts(
                 clock=self.clock,
                 ids=new_seeded_ids(f"{self.plan.seed}/{server.tag}"),
                 pool=GatedPool(pool, self._gate),
                 offload=new_inline_offload(),
                 log=self._log,
+                changes=lambda: self._gate.passed,
             )
             app = App(self._settings(server), parts)
             await app.start()
@@ -229,9 +226,9 @@ class EmbeddedBench:
         server.app = server.pool = None
 
     async def _wait_backends_gone(self, tag: str) -> None:  # other databases have servers of the same name
-        async with self._cluster.admin() as connection:
-            while await connection.fetchval(BACKENDS_LEFT, self._database, tag):
-                await connection.execute("SELECT pg_sleep(0.001)")
+        assert self._superuser is not None
+        while await self._superuser.fetchval(BACKENDS_LEFT, self._database, tag):
+            await self._superuser.execute("SELECT pg_sleep(0.001)")
 
     async def _stop_gracefully(self, server: ServerPlace) -> None:
         assert server.app is not None and server.pool is not None

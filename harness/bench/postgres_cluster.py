@@ -164,12 +164,29 @@ class Cluster:
         finally:
             await connection.close()
 
-    async def create_database(self, name: str, template: str | None = None, owner: str = OWNER) -> None:
-        """A new database, empty or a copy of a template.
+    @asynccontextmanager
+    async def _admin_or(
+        self, by: asyncpg.Connection[asyncpg.Record] | None
+    ) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+        if by is not None:
+            yield by
+            return
+        async with self.admin() as connection:
+            yield connection
+
+    async def create_database(
+        self,
+        name: str,
+        template: str | None = None,
+        owner: str = OWNER,
+        *,
+        by: asyncpg.Connection[asyncpg.Record] | None = None,
+    ) -> None:
+        """A new database, empty or a copy of a template; `by` a superuser's connection, where one is open.
 
         Only our roles may connect, and the reader may not even make temporary tables.
         """
-        async with self.admin() as connection:
+        async with self._admin_or(by) as connection:
             await connection.execute(
                 f"CREATE DATABASE {quoted(name)} OWNER {quoted(owner)} "
                 f"TEMPLATE {quoted(template or 'template0')} STRATEGY file_copy"
@@ -204,9 +221,9 @@ class Cluster:
             await self.mark_template(making)
             await connection.execute(f"ALTER DATABASE {quoted(making)} RENAME TO {quoted(name)}")
 
-    async def drop_database(self, name: str) -> None:
+    async def drop_database(self, name: str, *, by: asyncpg.Connection[asyncpg.Record] | None = None) -> None:
         """Drops a database with whoever is connected to it; a missing one is no error."""
-        async with self.admin() as connection:
+        async with self._admin_or(by) as connection:
             if await connection.fetchval("SELECT datistemplate FROM pg_database WHERE datname = $1", name):
                 await connection.execute(f"ALTER DATABASE {quoted(name)} WITH IS_TEMPLATE false")
             await connection.execute(f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)")

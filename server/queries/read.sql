@@ -1,62 +1,78 @@
 -- What a batch needs to know. Locks are taken in the order of keys: devices, then device_images (design 9.2).
 
 -- name: lock_devices
--- $1: MACs of the batch.
-SELECT d.device_id
-FROM devices d
-WHERE d.device_mac = ANY($1::text[])
+-- Goes out with BEGIN, so $1 is put in as a literal: the MACs of the batch. Reading is the next statement, with a
+-- snapshot of its own, taken when the locks are held.
+SELECT FROM devices d
+WHERE d.device_mac = ANY($1)
 ORDER BY d.device_id
 FOR UPDATE;
 
 -- name: devices
--- One row a device, with its time zone and its newest wake session.
-SELECT
-    d.device_id, d.device_mac, d.is_active, d.provisioning_status, d.wake_schedule_cron, d.manual_wake_override,
-    d.next_wake_at, d.last_seen_at, d.last_wake_at, d.battery_voltage, d.wifi_rssi, d.firmware_version,
-    d.hardware_version, d.protocol_version, d.topic_family, l.timezone,
-    s.session_id, s.wake_timestamp, s.status AS session_status, s.hello_digest, s.last_message_at, s.answer,
-    s.answer_image_id, s.missing_rounds, s.asked_at, s.backlog_asked, s.images_stored, s.offers_expected,
-    s.next_wake_scheduled, s.pending_images_count, s.pending_list, s.image_captured, s.image_id AS session_image_id,
-    EXISTS (SELECT FROM device_image_chunks_staged g WHERE g.device_id = d.device_id) AS has_staged,
-    s.message_count, s.chunks_sent, s.chunk_duplicates, s.error_codes, s.telemetry_data, s.ended_at,
-    p.payload_id, p.protocol_state, p.payload_status, p.wake_type, p.ack_sent_at, p.snap_sent_at, p.sleep_sent_at
-FROM devices d
-LEFT JOIN LATERAL fn_resolve_device_lineage(d.device_mac) l ON true
-LEFT JOIN LATERAL (
-    SELECT * FROM device_wake_sessions w
-    WHERE w.device_id = d.device_id
-    -- two HELLOs of one batch have one timestamp: the open session is the newer one
-    ORDER BY w.wake_timestamp DESC, (w.status = 'in_progress') DESC, w.ended_at DESC NULLS LAST, w.created_at DESC,
-        w.session_id DESC
-    LIMIT 1
-) s ON true
-LEFT JOIN device_wake_payloads p ON p.payload_id = s.payload_id
-WHERE d.device_mac = ANY($1::text[])
-ORDER BY d.device_id;
-
--- name: images
--- Incomplete images, those named in the batch, and those of the newest session, with the chunks that are there.
--- $1: devices, locked already; $2: wire names in the batch; $3: image ids in the batch.
-SELECT
-    i.image_id, i.device_id, i.image_name, i.wire_image_name, i.status, i.captured_at, i.captured_at_source,
-    i.image_size, i.chunk_size_bytes, i.total_chunks, i.retry_count, i.max_retries, i.attempt, i.failed_at,
-    i.timeout_reason, i.session_id, i.last_chunk_at, i.dialect, i.metadata, i.error_code, i.created_at,
-    CASE WHEN i.status = 'complete' THEN '{}'::integer[] ELSE
-        ARRAY(SELECT c.chunk_index FROM device_image_chunks c WHERE c.image_id = i.image_id ORDER BY c.chunk_index)
-    END AS have
-FROM device_images i
-WHERE i.image_id IN (
-        SELECT a.image_id FROM device_images a
-        WHERE a.device_id = ANY($1::uuid[]) AND a.status IN ('pending', 'receiving', 'failed')
-        UNION
-        SELECT b.image_id FROM device_images b
-        WHERE b.device_id = ANY($1::uuid[]) AND b.wire_image_name = ANY($2::text[])
-        UNION
-        SELECT unnest($3::uuid[])
-    )
-  AND i.device_id = ANY($1::uuid[])
-ORDER BY i.image_id
-FOR UPDATE OF i;
+-- A row for each device, with its time zone and its newest wake session, and each of its images that may matter:
+-- incomplete ones, those named in the batch or in the session's list, and those of the session, with their chunks.
+-- $1: MACs of the batch, locked already; $2: wire names in the batch; $3: image ids in the batch.
+WITH known AS MATERIALIZED (
+    SELECT
+        d.device_id, d.device_mac, d.is_active, d.provisioning_status, d.wake_schedule_cron, d.manual_wake_override,
+        d.next_wake_at, d.last_seen_at, d.last_wake_at, d.battery_voltage, d.wifi_rssi, d.firmware_version,
+        d.hardware_version, d.protocol_version, d.topic_family, l.timezone,
+        s.session_id, s.wake_timestamp, s.status AS session_status, s.hello_digest, s.last_message_at, s.answer,
+        s.answer_image_id, s.missing_rounds, s.asked_at, s.backlog_asked, s.images_stored, s.offers_expected,
+        s.next_wake_scheduled, s.pending_images_count, s.pending_list, s.image_captured,
+        s.image_id AS session_image_id,
+        EXISTS (SELECT FROM device_image_chunks_staged g WHERE g.device_id = d.device_id) AS has_staged,
+        s.message_count, s.chunks_sent, s.chunk_duplicates, s.error_codes, s.telemetry_data, s.ended_at,
+        p.payload_id, p.protocol_state, p.payload_status, p.wake_type, p.ack_sent_at, p.snap_sent_at,
+        p.sleep_sent_at
+    FROM devices d
+    LEFT JOIN LATERAL fn_resolve_device_lineage(d.device_mac) l ON true
+    LEFT JOIN LATERAL (
+        SELECT * FROM device_wake_sessions w
+        WHERE w.device_id = d.device_id
+        -- two HELLOs of one batch have one timestamp: the open session is the newer one
+        ORDER BY w.wake_timestamp DESC, (w.status = 'in_progress') DESC, w.ended_at DESC NULLS LAST,
+            w.created_at DESC, w.session_id DESC
+        LIMIT 1
+    ) s ON true
+    LEFT JOIN device_wake_payloads p ON p.payload_id = s.payload_id
+    WHERE d.device_mac = ANY($1::text[])
+),
+images AS MATERIALIZED (
+    SELECT
+        i.image_id, i.device_id AS owner_id, i.image_name, i.wire_image_name, i.status, i.captured_at,
+        i.captured_at_source,
+        i.image_size, i.chunk_size_bytes, i.total_chunks, i.retry_count, i.max_retries, i.attempt, i.failed_at,
+        i.timeout_reason, i.session_id AS image_session_id, i.last_chunk_at, i.dialect, i.metadata, i.error_code,
+        i.created_at,
+        CASE WHEN i.status = 'complete' THEN '{}'::integer[] ELSE
+            ARRAY(SELECT c.chunk_index FROM device_image_chunks c WHERE c.image_id = i.image_id ORDER BY c.chunk_index)
+        END AS have
+    FROM device_images i
+    WHERE i.image_id IN (
+            SELECT a.image_id FROM known k JOIN device_images a ON a.device_id = k.device_id
+            WHERE a.status IN ('pending', 'receiving', 'failed')
+            UNION
+            SELECT b.image_id FROM known k JOIN device_images b ON b.device_id = k.device_id
+            WHERE b.wire_image_name = ANY($2::text[])
+            UNION
+            SELECT b.image_id FROM known k JOIN device_images b ON b.device_id = k.device_id
+            WHERE k.session_status = 'in_progress' AND b.wire_image_name = ANY(k.pending_list)
+            UNION
+            SELECT stored.id::uuid FROM known k, jsonb_array_elements_text(k.images_stored) AS stored (id)
+            UNION
+            SELECT k.answer_image_id FROM known k
+            UNION
+            SELECT unnest($3::uuid[])
+        )
+      AND i.device_id IN (SELECT device_id FROM known)
+    ORDER BY i.image_id
+    FOR UPDATE OF i
+)
+SELECT known.*, i.*
+FROM known
+LEFT JOIN images i ON i.owner_id = known.device_id
+ORDER BY known.device_id, i.created_at, i.captured_at, i.image_id;
 
 -- name: due_commands
 -- Commands in the order of delivery: priority, then time.
@@ -75,39 +91,11 @@ FROM device_image_chunks_staged g
 WHERE g.device_id = ANY($1::uuid[])
 ORDER BY g.device_id, g.wire_image_name, g.chunk_index;
 
--- name: image_chunks
-SELECT c.data
-FROM device_image_chunks c
-WHERE c.image_id = $1
-ORDER BY c.chunk_index;
-
--- name: device_of_image
-SELECT d.device_mac, i.status, i.total_chunks, i.received_chunks, i.image_size, i.metadata
+-- name: image_to_complete
+-- An image whose every chunk is there: who sent it, what was announced, and its bytes.
+SELECT d.device_mac, i.status, i.image_size, i.metadata,
+    (SELECT string_agg(c.data, ''::bytea ORDER BY c.chunk_index) FROM device_image_chunks c
+     WHERE c.image_id = i.image_id) AS data
 FROM device_images i
 JOIN devices d USING (device_id)
 WHERE i.image_id = $1;
-
--- name: is_anything_due
--- Whether a monitor tick would find work: one look instead of a transaction, most of the time.
-SELECT
-    EXISTS (SELECT FROM device_images WHERE status IN ('pending', 'receiving'))
-    OR EXISTS (SELECT FROM device_wake_sessions WHERE status = 'in_progress')
-    OR EXISTS (SELECT FROM device_commands WHERE status = 'pending' AND expires_at <= $1)
-    OR EXISTS (SELECT FROM device_image_chunks_staged WHERE received_at < $1 - interval '1 day')
-    OR EXISTS (SELECT FROM original_images WHERE reference_count = 0 AND updated_at <= $1 - interval '1 day');
-
--- name: whole_images
--- Images whose every chunk is there and that nobody has completed: a sweep completes them (design 9.2).
-SELECT i.image_id
-FROM device_images i
-WHERE i.status IN ('pending', 'receiving')
-  AND i.total_chunks IS NOT NULL
-  AND i.received_chunks >= i.total_chunks
-ORDER BY i.image_id;
-
--- name: open_sessions
-SELECT d.device_mac, s.last_message_at
-FROM device_wake_sessions s
-JOIN devices d USING (device_id)
-WHERE s.status = 'in_progress'
-ORDER BY s.wake_timestamp, s.session_id;

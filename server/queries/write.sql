@@ -15,24 +15,26 @@ UPDATE devices SET
 WHERE device_id = $1;
 
 -- name: open_session
+-- The session and, in one statement, its wake payload.
+WITH lineage AS (
+    SELECT l.site_id, l.program_id, l.company_id
+    FROM (SELECT 1) one
+    LEFT JOIN LATERAL fn_resolve_device_lineage($3) l ON true
+),
+payload AS (
+    INSERT INTO device_wake_payloads (
+        payload_id, device_id, site_id, program_id, company_id, captured_at, received_at, session_id, wake_type,
+        protocol_state, payload_status
+    )
+    SELECT $7, $2, site_id, program_id, company_id, $4, $4, $1, $8, 'hello_received', 'in_progress' FROM lineage
+    ON CONFLICT (payload_id) DO NOTHING
+)
 INSERT INTO device_wake_sessions (
     session_id, device_id, site_id, program_id, company_id, wake_timestamp, next_wake_scheduled, status,
     last_message_at, topic_family, payload_id
 )
-SELECT $1, $2, l.site_id, l.program_id, l.company_id, $4, $5, 'in_progress', $4, $6, $7
-FROM (SELECT 1) one
-LEFT JOIN LATERAL fn_resolve_device_lineage($3) l ON true
+SELECT $1, $2, site_id, program_id, company_id, $4, $5, 'in_progress', $4, $6, $7 FROM lineage
 ON CONFLICT (session_id) DO NOTHING;
-
--- name: open_payload
-INSERT INTO device_wake_payloads (
-    payload_id, device_id, site_id, program_id, company_id, captured_at, received_at, session_id, wake_type,
-    protocol_state, payload_status
-)
-SELECT $1, $2, l.site_id, l.program_id, l.company_id, $4, $4, $5, $6, 'hello_received', 'in_progress'
-FROM (SELECT 1) one
-LEFT JOIN LATERAL fn_resolve_device_lineage($3) l ON true
-ON CONFLICT (payload_id) DO NOTHING;
 
 -- name: save_session
 -- The session and, in one statement, its wake payload.
@@ -78,18 +80,39 @@ ON CONFLICT (image_id) DO NOTHING;
 -- name: link_image
 SELECT payload_id FROM fn_wake_ingestion_handler($1, $2, $3, $4, $5);
 
--- name: save_image
-UPDATE device_images SET
-    status = $2, session_id = $3, last_chunk_at = $4, retry_count = $5, attempt = $6, failed_at = $7,
-    timeout_reason = $8, metadata = metadata || $9,
-    received_chunks = CASE WHEN $2 = 'complete' THEN total_chunks ELSE (
-        SELECT count(*) FROM device_image_chunks c WHERE c.image_id = $1
-    ) END
-WHERE image_id = $1 AND status <> 'complete';
+-- name: save_images
+-- $1..$9: a row for each image of the batch; $10..$13: the chunks that came for them. First copy of a chunk wins; rows
+-- in the order of their key, so that batches of several servers can't deadlock. What is counted beside `stored` is
+-- the snapshot before it.
+WITH stored AS (
+    INSERT INTO device_image_chunks (image_id, chunk_index, data, received_at)
+    SELECT u.image_id, u.chunk_index, u.data, $13
+    FROM unnest($10::uuid[], $11::integer[], $12::bytea[]) AS u (image_id, chunk_index, data)
+    ORDER BY u.image_id, u.chunk_index
+    ON CONFLICT (image_id, chunk_index) DO NOTHING
+    RETURNING image_id
+)
+UPDATE device_images i SET
+    status = u.status, session_id = u.session_id, last_chunk_at = u.last_chunk_at, retry_count = u.retry_count,
+    attempt = u.attempt, failed_at = u.failed_at, timeout_reason = u.timeout_reason,
+    metadata = i.metadata || u.metadata,
+    received_chunks = CASE WHEN u.status = 'complete' THEN i.total_chunks ELSE
+        (SELECT count(*) FROM device_image_chunks c WHERE c.image_id = u.image_id)
+        + (SELECT count(*) FROM stored s WHERE s.image_id = u.image_id)
+    END
+FROM unnest(
+    $1::uuid[], $2::text[], $3::uuid[], $4::timestamptz[], $5::integer[], $6::integer[], $7::timestamptz[],
+    $8::text[], $9::jsonb[]
+) AS u (
+    image_id, status, session_id, last_chunk_at, retry_count, attempt, failed_at, timeout_reason, metadata
+)
+WHERE i.image_id = u.image_id AND i.status <> 'complete';
 
 -- name: complete_image
--- One server wins: the row is returned to it alone. With $9 the image is a reference to the original of its bytes.
-WITH won AS MATERIALIZED (
+-- One server wins; the chunks have done their work. With $9 the image is a reference to the original of its bytes.
+WITH assembled AS (
+    DELETE FROM device_image_chunks WHERE image_id = $1
+), won AS MATERIALIZED (
     SELECT image_id FROM device_images WHERE image_id = $1 AND status = 'complete' AND sha256 IS NULL FOR UPDATE
 ), original AS (
     INSERT INTO original_images (id, content_hash, s3_key, file_size, mime_type, width, height)
@@ -99,19 +122,8 @@ WITH won AS MATERIALIZED (
 )
 UPDATE device_images SET
     sha256 = $2, object_key = $3, image_url = $3, completed_at = $4, original_image_id = (SELECT id FROM original)
-WHERE image_id IN (SELECT image_id FROM won)
-RETURNING image_id;
+WHERE image_id IN (SELECT image_id FROM won);
 
--- name: delete_chunks
-DELETE FROM device_image_chunks WHERE image_id = $1;
-
--- name: store_chunks
--- First copy wins. Rows in the order of their key, so that batches of several servers can't deadlock.
-INSERT INTO device_image_chunks (image_id, chunk_index, data, received_at)
-SELECT u.image_id, u.chunk_index, u.data, $4
-FROM unnest($1::uuid[], $2::integer[], $3::bytea[]) AS u (image_id, chunk_index, data)
-ORDER BY u.image_id, u.chunk_index
-ON CONFLICT (image_id, chunk_index) DO NOTHING;
 
 -- name: conflicting_chunks
 -- Copies whose bytes differ from those that are kept.
@@ -161,7 +173,12 @@ ON CONFLICT (payload_id) DO NOTHING;
 UPDATE device_commands SET status = 'published', published_at = $2, delivered_at = $2
 WHERE command_id = $1 AND status = 'pending';
 
--- name: commands_completed
+-- name: commands_fulfilled
+-- The image came after all: what asked for it is done, and nobody needs to look any more.
+WITH alerts AS (
+    UPDATE device_alerts SET resolved_at = $2, resolved_by = 'server'
+    WHERE device_image_id = $1 AND resolved_at IS NULL
+)
 UPDATE device_commands SET status = 'completed', completed_at = $2
 WHERE device_image_id = $1 AND status IN ('pending', 'sent', 'published', 'acknowledged');
 
@@ -175,11 +192,6 @@ WHERE device_id = $1 AND command_type = 'capture_image' AND status = 'published'
 
 -- name: alert_failing
 SELECT fn_alert_failing_image($1);
-
--- name: resolve_alerts
--- The image came after all: nobody needs to look.
-UPDATE device_alerts SET resolved_at = $2, resolved_by = 'server'
-WHERE device_image_id = $1 AND resolved_at IS NULL;
 
 -- name: payloads_complete
 -- The payload of the open session itself ends with its final ACK.

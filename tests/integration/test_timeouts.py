@@ -19,9 +19,9 @@ from harness.cli import exit_code_of
 from server.app import App, Parts, Settings
 from server.clock import SteppedClock
 from server.demo import chunks_of, picture
-from server.monitor import MONITOR, Tick, time_out
+from server.monitor import Tick, time_out
 from server.offload import InlineOffload
-from server.store import Store, open_pool
+from server.store import MONITOR, Store, open_pool
 from tests.conftest import Database
 from tests.migration import support
 

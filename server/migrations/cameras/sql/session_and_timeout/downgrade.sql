@@ -9,6 +9,7 @@ DROP FUNCTION fn_timeout_image(uuid);
 DROP FUNCTION fn_alert_failing_image(uuid);
 DROP FUNCTION fn_end_retry_commands(uuid);
 DROP FUNCTION fn_stale_images();
+DROP FUNCTION fn_open_image_windows();
 DROP FUNCTION fn_expire_commands();
 DROP FUNCTION fn_try_queue_retry(uuid);
 DROP FUNCTION queue_image_retry(uuid);

@@ -1,14 +1,15 @@
 -- 20251108200001_session_and_timeout_fix, step 5: images that did not make it before their wake window passed.
 
--- Images whose own window has passed, oldest first. The window is the next wake that the carrying session was given,
--- or the device's next wake, whichever is earlier; an image with neither has one hour from its last progress.
-CREATE FUNCTION fn_stale_images()
-RETURNS TABLE (image_id uuid, device_id uuid, window_end timestamptz, timeout_reason text)
+-- Where the window of each image under way ends: the next wake that the carrying session was given, or the device's
+-- next wake, whichever is earlier; an image with neither has one hour from its last progress.
+CREATE FUNCTION fn_open_image_windows()
+RETURNS TABLE (image_id uuid, device_id uuid, captured_at timestamptz, window_end timestamptz, timeout_reason text)
 LANGUAGE sql STABLE
 AS $$
     SELECT
         i.image_id,
         i.device_id,
+        i.captured_at,
         coalesce(w.wake, w.progress),
         CASE WHEN w.wake IS NULL THEN 'No progress for one hour' ELSE 'Not completed before wake window' END
     FROM device_images i
@@ -19,8 +20,18 @@ AS $$
             least(s.next_wake_scheduled, d.next_wake_at) AS wake,
             greatest(i.last_chunk_at, i.received_at, s.wake_timestamp, i.created_at) + interval '1 hour' AS progress
     ) AS w
-    WHERE i.status IN ('pending', 'receiving') AND coalesce(w.wake, w.progress) <= fn_now()
-    ORDER BY i.captured_at, i.image_id
+    WHERE i.status IN ('pending', 'receiving')
+$$;
+
+-- Images whose own window has passed, oldest first.
+CREATE FUNCTION fn_stale_images()
+RETURNS TABLE (image_id uuid, device_id uuid, window_end timestamptz, timeout_reason text)
+LANGUAGE sql STABLE
+AS $$
+    SELECT o.image_id, o.device_id, o.window_end, o.timeout_reason
+    FROM fn_open_image_windows() o
+    WHERE o.window_end <= fn_now()
+    ORDER BY o.captured_at, o.image_id
 $$;
 
 -- Fails one image if it is stale and free: device and image are locked in that order, never waited for. Everything
