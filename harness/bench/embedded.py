@@ -300,7 +300,10 @@ class EmbeddedBench:
         server = self._servers[exchange.which]
         if server.app is None:
             return HttpAnswer(503, {}, b"the server is down")
-        return await exchange_with(server.app.asgi(), exchange)
+        with running_as(
+            server.tag, server.host
+        ):  # its connections are the server's: a database that is down refuses them
+            return await exchange_with(server.app.asgi(), exchange)
 
     def stored_bytes(self, key: str) -> bytes | None:
         """The object of that key."""
