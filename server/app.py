@@ -93,6 +93,7 @@ class App:
         )
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
+        self._asgi: Any = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def _deliver(self, delivery: Delivery) -> None:
@@ -111,9 +112,11 @@ class App:
 
     def asgi(self) -> Any:
         """The HTTP side: health, metrics, and the HTTP mode of seed 001."""
-        from server.web import http_app
+        if self._asgi is None:
+            from server.web import http_app
 
-        return http_app(self)
+            self._asgi = http_app(self)
+        return self._asgi
 
     async def start(self) -> None:
         """Start every task; returns at once. `mqtt.wait_ready()` tells when messages are taken."""

@@ -12,7 +12,7 @@ async def exchange_with(app: Any, exchange: HttpExchange) -> HttpAnswer:
     """The answer of `app` to the exchange's request."""
     path, _, query = exchange.path.partition("?")
     headers = [(name.lower().encode(), value.encode()) for name, value in exchange.headers.items()]
-    if exchange.body is not None:
+    if exchange.body is not None and not any(name == b"content-type" for name, _ in headers):
         headers.append((b"content-type", b"application/json"))
     scope = {
         "type": "http",
