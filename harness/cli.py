@@ -20,6 +20,7 @@ from harness.cli_boards import boards
 from harness.cli_errors import DEBUG_VARIABLE, interrupted, reported
 from harness.cli_faults import faults
 from harness.cli_firmware import firmware
+from harness.cli_originals import originals
 from harness.cli_proxy import proxy
 
 EXIT_CODES_HELP: Final = """
@@ -332,6 +333,7 @@ app.command(epilog=EXIT_CODES_HELP)(firmware)
 app.command(epilog=EXIT_CODES_HELP)(faults)
 app.command(epilog=EXIT_CODES_HELP)(proxy)
 app.add_typer(boards)
+app.add_typer(originals)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -186,6 +186,35 @@ def verify_database(url: str) -> int:
     return 0 if all(holds for _, _, holds in answers) else 1
 
 
+def print_originals_stats(url: str) -> int:
+    """`wakestorm originals stats`. Raises ServeError."""
+    import json
+
+    from server.originals_database import originals_stats
+
+    print(json.dumps(originals_stats(url), indent=2))
+    return 0
+
+
+def clean_up_originals(url: str, objects: str, older_than: str, limit: int) -> int:
+    """`wakestorm originals clean-up`. Raises ServeError."""
+    import json
+
+    from server.originals_database import cleaned_up
+
+    print(json.dumps(cleaned_up(url, objects, _seconds(older_than, "--older-than"), limit), indent=2))
+    return 0
+
+
+def back_fill_originals(url: str, objects: str) -> int:
+    """`wakestorm originals back-fill`; 1 when bytes could not be read. Raises ServeError."""
+    from server.originals_database import back_filled
+
+    served, unreadable = back_filled(url, objects)
+    print(f"{served} images have their original now, the bytes of {unreadable} could not be read")
+    return 1 if unreadable else 0
+
+
 def load_demo(url: str) -> int:
     """`wakestorm db demo`. Raises ServeError."""
     from server.demo import load

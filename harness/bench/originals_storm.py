@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,8 +20,10 @@ from uuid import UUID
 import asyncpg
 
 from harness.bench.postgres_cluster import OWNER, SERVER, Cluster
+from harness.bench.template import ensure_template
 from harness.bench.turnstile import Killed, SteppedOffload, SteppedPool, Turnstile
 from harness.bench.virtual.asgi import exchange_with
+from harness.machine import token
 from harness.plan_steps import HttpExchange
 from server.app import App, Parts, Settings, new_seeded_ids, open_pool
 from simulator.rng import Rng
@@ -37,7 +40,9 @@ FROM original_images o ORDER BY 1
 _EMPTY: Final = "DELETE FROM projects; DELETE FROM devices; DELETE FROM original_images; DELETE FROM stray_objects"
 
 
-class _Clock:
+class StandingClock:
+    """A clock that stands until somebody moves it."""
+
     def __init__(self) -> None:
         self.moment = START
 
@@ -48,6 +53,22 @@ class _Clock:
     async def sleep_until(self, moment: datetime) -> None:
         """Time passes at once."""
         self.moment = max(self.moment, moment)
+
+
+@asynccontextmanager
+async def fresh_database(cluster: Cluster) -> AsyncIterator[str]:
+    """The name of a migrated database that is gone afterwards."""
+    name = f"wakestorm_originals_{token()}"
+    await cluster.create_database(name, await ensure_template(cluster))
+    try:
+        yield name
+    finally:
+        await cluster.drop_database(name)
+
+
+def kill_point(seed: int, number: int) -> int:
+    """Before which step of that round a server dies, where it has so many."""
+    return Rng(f"{seed}/{number}/kill").between(0, 30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +93,31 @@ class _Ground:
 
 
 class OriginalsStorm:
-    """Servers on one database and one folder of objects. `open` first."""
+    """Servers on one database and one folder of objects. `on` makes one."""
 
     def __init__(self, cluster: Cluster, database: str, folder: Path, seed: str) -> None:
         self._cluster = cluster
         self._database = database
         self._folder = folder
         self._seed = seed
-        self.clock = _Clock()
+        self.clock = StandingClock()
         self._pools: dict[str, asyncpg.Pool[Any]] = {}
         self._apps: dict[str, App] = {}
         self._started = 0
         self._turnstile: Turnstile
         self._control: asyncpg.Connection[Any]
+
+    @classmethod
+    @asynccontextmanager
+    async def on(cls, cluster: Cluster, folder: Path, seed: str) -> AsyncIterator[OriginalsStorm]:
+        """A storm on a database of its own, gone afterwards."""
+        async with fresh_database(cluster) as database:
+            storm = cls(cluster, database, folder, seed)
+            await storm.open()
+            try:
+                yield storm
+            finally:
+                await storm.close()
 
     async def open(self) -> None:
         """Connects its own eyes."""
@@ -103,7 +136,7 @@ class OriginalsStorm:
         turnstile = self._turnstile
         turnstile.begin(f"{self._seed}/{number}/order")
         apps = {name: await self._app(name) for name in WORKERS}
-        ground = await self._prepare(apps["one"], rng)
+        ground = await self._prepare(apps["two"], rng)
         drawn = actors or tuple(rng.choice(ACTORS) for _ in range(rng.between(3, 6)))
         work = [self._actor(kind, apps[WORKERS[at % 2]], ground, rng) for at, kind in enumerate(drawn)]
         is_killed = False
@@ -276,7 +309,7 @@ async def _discarded(work: Coroutine[Any, Any, Any]) -> None:
     await work
 
 
-async def _delete_device(app: App, clock: _Clock, device_id: UUID | None) -> None:
+async def _delete_device(app: App, clock: StandingClock, device_id: UUID | None) -> None:
     async with app.store.transaction(clock.now()) as connection:
         await connection.execute("DELETE FROM devices WHERE device_id = $1", device_id)
 

@@ -150,9 +150,7 @@ class _SteppedConnection:
 
     async def _step(self, method: str, arguments: tuple[Any, ...]) -> Any:
         pid = self._connection.get_server_pid()
-        return await self._turnstile.step(
-            self._owner, pid, lambda: getattr(self._connection, method)(*arguments)
-        )
+        return await self._turnstile.step(self._owner, pid, lambda: getattr(self._connection, method)(*arguments))
 
     async def execute(self, *arguments: Any) -> Any:
         return await self._step("execute", arguments)
