@@ -91,7 +91,7 @@ def parse_address(value: object) -> FaultAddress:
     match = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise LanguageError(
-            f"{value!r} is not a step of the protocol", "for example chunk[5].sent, hello.sent or ack_ok.received"
+            f"{value!r} is not a step of the protocol", "for example chunk[5].sent, ack_ok.received, link or device"
         )
     event, index, direction = match.groups()
     if event not in SENT_EVENTS + RECEIVED_EVENTS:

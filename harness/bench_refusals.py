@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.errors import Mistake, ScenarioError
 from harness.plan import Plan
-from harness.plan_steps import ActOn
+from harness.plan_steps import ActOn, Advance, Place, StepPlan, Wake
 from simulator.catalogue import BenchName, row_named
 from simulator.step_faults import HEALING, new_fault
 
@@ -19,13 +19,22 @@ def refuse_impossible(plans: Sequence[Plan], bench: BenchName) -> None:
 
 
 def _mistakes(plan: Plan, bench: BenchName) -> Iterator[Mistake]:
-    for step in plan.steps:
-        if isinstance(step, ActOn) and step.do not in HEALING:
-            reason = _reason(step, bench)
-            if reason:
-                path = f"{step.place.path}.{step.target}"
-                why = f"{step.do} is not to be had in the {bench} bench: {reason}"
-                yield Mistake(plan.path, step.place.line, path, why, "run it with --bench embedded")
+    for place, path, name, reason in (found for step in plan.steps for found in _refused(step, bench)):
+        why = f"{name} is not to be had in the {bench} bench: {reason}"
+        yield Mistake(plan.path, place.line, path, why, "run it with --bench embedded")
+
+
+def _refused(step: StepPlan, bench: BenchName) -> Iterator[tuple[Place, str, str, str]]:
+    """Place, path, word and reason of what the bench can't do."""
+    match step:
+        case ActOn() if step.do not in HEALING and (reason := _reason(step, bench)):
+            yield step.place, f"{step.place.path}.{step.target}", step.do, reason
+        case Wake(faults=faults) | Advance(faults=faults):
+            for fault in faults:
+                if reason := row_named(fault.action).reason_against(bench):
+                    yield fault.place, f"{fault.place.path}.do", fault.action, reason
+        case _:
+            pass
 
 
 def _reason(step: ActOn, bench: BenchName) -> str:

@@ -26,9 +26,10 @@ One YAML file asks one question. `wakestorm lint FILE` shows every mistake at on
 - **instant**: ISO 8601, UTC if no offset is given.
 - **who**: `yard` (the whole group), `yard[0]`, `yard[1..3]` (both included), `yard[*]`, `all`, or a list of
   these.
-- **protocol step**, seen from the device. `.sent`: {_SENT}; chunks are numbered from 0: `chunk[5].sent`,
-  `chunk[last].sent`, `chunk[*].sent`. `.received`: {_RECEIVED}. `snap` is the command to take a photo, `resume`
-  the empty `ACK_OK`, `ack_ok` the final one with the next wake time.
+- **place of a fault**: `link`, `device`, or a **protocol step**, seen from the device. `.sent`: {_SENT};
+  chunks are numbered from 0: `chunk[5].sent`, `chunk[last].sent`, `chunk[*].sent`. `.received`: {_RECEIVED}.
+  `snap` is the command to take a photo, `resume` the empty `ACK_OK`, `ack_ok` the final one with the next wake
+  time.
 - **count**: a number, or `{{min: 1, max: 3}}` with one or both ends.
 - `yes`, `no`, `on`, `off`, `12:30`, `010`, `0x1F` and `1_000` mean different things to different readers and
   need quotes. Anchors, aliases, tags and merge keys are refused, and so is a key that stands twice.
@@ -43,6 +44,9 @@ One YAML file asks one question. `wakestorm lint FILE` shows every mistake at on
 - Faults of a step strike wakes that begin in that step. A power loss without `for` leaves the device dark until
   its next wake is due. A device loses power, or its connection, right **after** the message has been taken in
   by the broker.
+- Faults at a protocol step strike messages. `at: link` and `at: device` begin with a wake, or `from` so long after
+  it. Faults of the line are over after `for`, else when the device wakes again; both kinds may begin at a protocol
+  step too: `{{who: yard, at: "chunk[3].sent", do: blackhole, for: 30s}}`. [faults.md](faults.md) lists them all.
 - After the last step everything is healed, every device gets quiet wakes (`drain`), and then the checks judge:
   no photo lost, doubled or damaged, and every row's story consistent.
 - An expectation holds `now`, or with `eventually: 5m` at some instant within that time, `always: true` at every

@@ -96,3 +96,15 @@ def test_a_bench_refuses_what_it_can_not_do(step: str, reason: str) -> None:
 def test_a_bench_takes_what_it_can_do() -> None:
     for step in ("- database: crash", "- database: kill_backends", "- database: lose_answer", "- broker: takeover"):
         refuse_impossible(plans_of(loaded(with_steps(step))), "processes")
+
+
+def test_a_bench_refuses_faults_of_devices_and_lines_too() -> None:
+    faults = "faults: [{who: yard, at: device, do: card_full}, {who: yard, at: hello.sent, do: crash}]"
+    plans = plans_of(loaded(with_steps(f"- wake: yard\n  {faults}")))
+    refuse_impossible(plans, "processes")
+    with pytest.raises(ScenarioError) as refused:
+        refuse_impossible(plans, "board")
+    first, second = refused.value.mistakes
+    assert first.path == "steps[0].faults[0].do"
+    assert "card_full is not to be had in the board bench: is inside the chip" in first.reason
+    assert second.path == "steps[0].faults[1].do"
