@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.wakestorm-installed
 INSTALLED_DEV := .venv/.wakestorm-installed-dev
+ORACLES := .venv/oracles/.installed
 
 .PHONY: help run test test-integration lint generate constraints clean
 .DEFAULT_GOAL := help
@@ -16,7 +17,7 @@ run: $(INSTALLED) ## Run all scenarios in the embedded bench, then the smoke one
 	$(BIN)/wakestorm run --bench processes --tag smoke || status=$$?; \
 	exit $$status
 
-test: $(INSTALLED_DEV) ## Run the whole test suite
+test: $(INSTALLED_DEV) $(ORACLES) ## Run the whole test suite
 	$(BIN)/python -m pytest -n auto
 
 test-integration: $(INSTALLED_DEV) ## Run the tests against real PostgreSQL, brokers and servers only
@@ -54,4 +55,13 @@ $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 
 $(INSTALLED_DEV): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# Tools that judge the virtual board and clash with the project's dependencies, each set in an environment of its own.
+$(ORACLES): tests/oracles/esptool-4.txt tests/oracles/embedded.txt | $(INSTALLED_DEV)
+	@for name in esptool-4 embedded; do \
+	  $(BIN)/python -m venv --without-pip .venv/oracles/$$name && \
+	  $(BIN)/python -m pip --python .venv/oracles/$$name/bin/python install --quiet --disable-pip-version-check \
+	    -r tests/oracles/$$name.txt || exit 1; \
+	done
 	@touch $@

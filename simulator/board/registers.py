@@ -22,6 +22,9 @@ _WATCHDOG_ENABLE: Final = 1 << 31
 _UART_CLOCK_DIVIDER: Final = 0x6000_0014
 _XTAL_HZ: Final = 40_000_000
 
+_CHIP_MAGIC: Final = (0x4000_1000, 9)
+"""A word of the mask ROM that older tools tell chips by."""
+
 _SPI1: Final = 0x6000_2000
 _SPI_COMMAND: Final = _SPI1
 _SPI_ADDRESS: Final = _SPI1 + 0x04
@@ -46,7 +49,11 @@ class Registers:
     def __init__(self, fuses: Efuse, flash: NorFlash, strap: int = STRAP_FLASH_BOOT, baud: int = 115_200) -> None:
         self._fuses = fuses
         self._flash = flash
-        self._words: dict[int, int] = {GPIO_STRAP: strap, _UART_CLOCK_DIVIDER: _XTAL_HZ // baud}
+        self._words: dict[int, int] = {
+            GPIO_STRAP: strap,
+            _UART_CLOCK_DIVIDER: _XTAL_HZ // baud,
+            _CHIP_MAGIC[0]: _CHIP_MAGIC[1],
+        }
         self._status = [0, 2, 0]
         self._write_enabled = False
         self._watchdog_armed = False
