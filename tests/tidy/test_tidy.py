@@ -32,8 +32,8 @@ BANNED_WORDS: Final = re.compile("cha" + "os", re.IGNORECASE)
 SELF_MADE: Final = re.compile(
     "/(?:home|root|Users)/[a-z]|/wo" + "rk/|pyp" + r"i\.|pythonhost" + "ed|artifact" + r"ory|index-url\s*[=:]\s*http"
 )
-ENTRY_POINTS: Final = {"env.py"}
-"""Modules that a tool finds by their place (Alembic)."""
+ENTRY_POINTS: Final = {"env.py", "protocol_vboard.py"}
+"""Modules that a tool finds by their place (Alembic, pyserial)."""
 
 UNITLESS: Final = re.compile(r"(^|_)(timeout|duration|interval|delay|latency|elapsed)$")
 """A constant number under such a name must end in its unit instead: `_ms`, `_s`."""
