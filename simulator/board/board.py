@@ -255,7 +255,8 @@ class Board:
         if self.faults.has(FaultKind.STUCK_IN_DOWNLOAD) or (download and not self.faults.has(FaultKind.NO_DOWNLOAD)):
             self._enter_loader()
             return self._out("\r\n".join([*banner(reset, download=True), ""]).encode())
-        started = boot(self.flash.read(0, self.flash.size_bytes), self.chip, reset)
+        with self.flash.view() as cells:
+            started = boot(cells, self.chip, reset)
         if started.ota_data is not None:
             offset, entry = started.ota_data
             self.flash.erase(offset, SECTOR_BYTES)

@@ -14,7 +14,7 @@ from typing import Final
 from simulator.board import boot_log
 from simulator.board.boot_log import BootLog
 from simulator.board.efuse import ChipIdentity
-from simulator.board.image import AppDescription, BadImage, Image, appended_hash, read_description, read_image
+from simulator.board.image import AppDescription, BadImage, Cells, Image, appended_hash, read_description, read_image
 from simulator.board.partition import (
     APP,
     DATA,
@@ -69,8 +69,8 @@ class Boot:
     ota_data: tuple[int, bytes] | None = None
 
 
-def boot(flash: bytes, chip: ChipIdentity, reset: ChipReset, *, saved_pc: int | None = None) -> Boot:
-    """Start from a snapshot of the flash."""
+def boot(flash: Cells, chip: ChipIdentity, reset: ChipReset, *, saved_pc: int | None = None) -> Boot:
+    """Start from what lies in flash."""
     log = BootLog()
     log.raw(*boot_log.banner(reset, download=False, saved_pc=saved_pc))
     stage = _rom(log, flash, chip)
@@ -95,7 +95,7 @@ def _revision(chip: ChipIdentity) -> int:
     return chip.revision[0] * 100 + chip.revision[1]
 
 
-def _rom(log: BootLog, flash: bytes, chip: ChipIdentity) -> Image | None:
+def _rom(log: BootLog, flash: Cells, chip: ChipIdentity) -> Image | None:
     """The ROM loads the second stage; None where it can't."""
     (first_word,) = struct.unpack_from("<I", flash)
     if flash[0] != 0xE9:
@@ -124,17 +124,17 @@ def _rom(log: BootLog, flash: bytes, chip: ChipIdentity) -> Image | None:
     return image
 
 
-def _idf_version(flash: bytes, stage: Image) -> str:
+def _idf_version(flash: Cells, stage: Image) -> str:
     """From the bootloader's description (`esp_bootloader_desc_t`), in one of its segments where there is one."""
     for segment in stage.segments:
-        head = flash[segment.data_offset : segment.data_offset + 40]
+        head = bytes(flash[segment.data_offset : segment.data_offset + 40])
         if len(head) == 40 and head[0] == _BOOTLOADER_MAGIC and head[8:9] == b"v":
             return head[8:40].split(b"\0", 1)[0].decode("ascii", "replace")
     return _IDF_OF_OLD_BOOTLOADERS
 
 
 def _second_stage(
-    log: BootLog, flash: bytes, chip: ChipIdentity, partitions: tuple[Partition, ...], selection: Selection
+    log: BootLog, flash: Cells, chip: ChipIdentity, partitions: tuple[Partition, ...], selection: Selection
 ) -> Boot:
     """Try the chosen slot, then the ones before it down to the factory app, then the ones after it."""
     slots = {p.slot: p for p in partitions if p.is_ota_app}
@@ -158,7 +158,7 @@ def _second_stage(
     return Boot(text=log.text, ms=log.ms, restart=ChipReset.SOFTWARE_SYSTEM)
 
 
-def _try(log: BootLog, flash: bytes, chip: ChipIdentity, partition: Partition) -> Image | None:
+def _try(log: BootLog, flash: Cells, chip: ChipIdentity, partition: Partition) -> Image | None:
     try:
         image = read_image(flash, partition.offset, partition.size_bytes, revision=_revision(chip))
     except BadImage as error:

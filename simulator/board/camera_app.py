@@ -198,8 +198,8 @@ class CameraApp:
         if self._event is None or self._event.boot.app is None:
             return
         app = self._event.boot.app
-        flash = self._host.board.flash
-        frames = frames_of(flash.read(0, flash.size_bytes), app, kind)
+        with self._host.board.flash.view() as cells:
+            frames = frames_of(cells, app, kind)
         elf = app.description.elf_sha256 if app.description is not None else ""
         _, reset, self._reason = CRASHES[kind]
         self._host.app_writes(last_words(kind, self._log_ms, frames, elf))

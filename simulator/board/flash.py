@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from mmap import mmap
 from typing import Final
 
@@ -55,7 +56,14 @@ class NorFlash:
     def read(self, offset: int, count: int) -> bytes:
         """Raises FlashRangeError."""
         self._check(offset, count)
-        return bytes(self._cells[offset : offset + count])
+        with memoryview(self._cells) as view, view[offset : offset + count] as part:
+            return bytes(part)
+
+    @contextmanager
+    def view(self) -> Iterator[memoryview]:
+        """All of it, without a copy, for as long as the block lasts."""
+        with memoryview(self._cells) as view, view.toreadonly() as readable:
+            yield readable
 
     def md5(self, offset: int, count: int) -> bytes:
         """Digest of a range, without a copy of it."""

@@ -23,6 +23,10 @@ _PAGE_BYTES: Final = 1 << 16
 _DESCRIPTION: Final = struct.Struct("<II8s32s32s16s16s32s32s")
 
 
+Cells = bytes | memoryview
+"""What lies in flash, by offset."""
+
+
 class BadImage(Exception):
     """An image that doesn't boot. `lines` are (tag, text) as the bootloader logs them."""
 
@@ -78,12 +82,12 @@ class Image:
         return 1 << (self.size_code & 7)
 
 
-def read_image(flash: bytes, offset: int, limit: int, *, revision: int, checks_hash: bool = True) -> Image:
+def read_image(flash: Cells, offset: int, limit: int, *, revision: int, checks_hash: bool = True) -> Image:
     """The image at `offset`, in a partition of `limit` bytes; raises BadImage.
 
     `revision` is the chip's, major * 100 + minor. A bootloader's own hash is looked at by the ROM only.
     """
-    header = flash[offset : offset + _HEADER_BYTES]
+    header = bytes(flash[offset : offset + _HEADER_BYTES])
     if len(header) < _HEADER_BYTES or header[0] != MAGIC:
         raise BadImage(("esp_image", f"image at 0x{offset:x} has invalid magic byte (nothing flashed here?)"))
     _, count, spi_mode, size_code, entry = _HEADER.unpack_from(header)
@@ -97,8 +101,10 @@ def read_image(flash: bytes, offset: int, limit: int, *, revision: int, checks_h
     total = length + 32 * has_hash
     if total > limit:
         raise BadImage(("esp_image", f"Image length {total} doesn't fit in partition length {limit}"))
-    if has_hash and checks_hash and appended_hash(flash, offset, length)[0] != appended_hash(flash, offset, length)[1]:
-        raise BadImage(("esp_image", "Image hash failed - image is corrupt"))
+    if has_hash and checks_hash:
+        calculated, stored = appended_hash(flash, offset, length)
+        if calculated != stored:
+            raise BadImage(("esp_image", "Image hash failed - image is corrupt"))
     return Image(
         offset=offset,
         entry=entry,
@@ -109,10 +115,10 @@ def read_image(flash: bytes, offset: int, limit: int, *, revision: int, checks_h
     )
 
 
-def appended_hash(flash: bytes, offset: int, length: int) -> tuple[bytes, bytes]:
+def appended_hash(flash: Cells, offset: int, length: int) -> tuple[bytes, bytes]:
     """(calculated, stored) SHA-256 of an image whose `length` doesn't count the hash."""
     end = offset + length
-    return hashlib.sha256(memoryview(flash)[offset:end]).digest(), flash[end : end + 32]
+    return hashlib.sha256(flash[offset:end]).digest(), bytes(flash[end : end + 32])
 
 
 def _check_chip(header: bytes, revision: int) -> None:
@@ -127,7 +133,7 @@ def _check_chip(header: bytes, revision: int) -> None:
         raise BadImage(("boot_comm", f"Image requires chip rev <= v{highest // 100}.{highest % 100}, {there}"))
 
 
-def _segments(flash: bytes, offset: int, count: int) -> tuple[tuple[Segment, ...], int]:
+def _segments(flash: Cells, offset: int, count: int) -> tuple[tuple[Segment, ...], int]:
     segments = []
     place = offset + _HEADER_BYTES
     for index in range(count):
@@ -146,7 +152,7 @@ def _segments(flash: bytes, offset: int, count: int) -> tuple[tuple[Segment, ...
     return tuple(segments), place
 
 
-def _check_sum(flash: bytes, segments: tuple[Segment, ...], place: int) -> None:
+def _check_sum(flash: Cells, segments: tuple[Segment, ...], place: int) -> None:
     found = 0xEF
     for segment in segments:
         found = checksum(flash[segment.data_offset : segment.data_offset + segment.length], found)
@@ -155,7 +161,7 @@ def _check_sum(flash: bytes, segments: tuple[Segment, ...], place: int) -> None:
         raise BadImage(("esp_image", f"Checksum failed. Calculated 0x{found & 0xFF:x} read 0x{stored & 0xFF:x}"))
 
 
-def read_description(flash: bytes, image: Image) -> AppDescription | None:
+def read_description(flash: Cells, image: Image) -> AppDescription | None:
     """The description at the start of an app's first segment; None where there is none."""
     if not image.segments:
         return None

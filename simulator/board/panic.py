@@ -13,6 +13,7 @@ from typing import Final
 
 from simulator.board.boot import BootedApp
 from simulator.board.boot_log import log_line
+from simulator.board.image import Cells
 from simulator.board.resets import ChipReset
 
 MAGIC: Final = b"WSTRACE\0"
@@ -26,11 +27,11 @@ _FRAME_BYTES: Final = 0x20
 _LOAD_PROHIBITED: Final = 0x1C
 
 
-def frames_of(flash: bytes, app: BootedApp, reason: str) -> tuple[int, ...]:
+def frames_of(flash: Cells, app: BootedApp, reason: str) -> tuple[int, ...]:
     """Program counters of the calls under way, innermost first: the chain of that reason, else the first."""
     chains: dict[str, tuple[int, ...]] = {}
     for segment in app.image.segments:
-        data = flash[segment.data_offset : segment.data_offset + segment.length]
+        data = bytes(flash[segment.data_offset : segment.data_offset + segment.length])
         place = data.find(MAGIC)
         if place >= 0:
             chains |= _chains(data[place + len(MAGIC) :])

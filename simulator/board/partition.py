@@ -67,9 +67,9 @@ class Partition:
         return self.subtype & 0x0F
 
 
-def read_table(flash: bytes) -> tuple[Partition, ...]:
+def read_table(flash: bytes | memoryview) -> tuple[Partition, ...]:
     """The partitions; raises BadTable."""
-    table = flash[TABLE_OFFSET : TABLE_OFFSET + TABLE_BYTES]
+    table = bytes(flash[TABLE_OFFSET : TABLE_OFFSET + TABLE_BYTES])
     found: list[Partition] = []
     has_md5 = False
     for number, start in enumerate(range(0, TABLE_BYTES, _ENTRY.size)):
@@ -105,14 +105,14 @@ class Selection:
     is_initial: bool = False
 
 
-def select_slot(flash: bytes, partitions: tuple[Partition, ...]) -> Selection:
+def select_slot(flash: bytes | memoryview, partitions: tuple[Partition, ...]) -> Selection:
     """Which app the OTA data choose."""
     slots = sum(1 for partition in partitions if partition.is_ota_app)
     has_factory = any((p.type, p.subtype) == (APP, FACTORY) for p in partitions)
     data = next((p for p in partitions if (p.type, p.subtype) == (DATA, OTA_DATA)), None)
     if data is None:
         return Selection(-1)
-    entries = [flash[data.offset + 0x1000 * copy :][:32] for copy in range(2)]
+    entries = [bytes(flash[data.offset + 0x1000 * copy :][:32]) for copy in range(2)]
     numbers = [struct.unpack_from("<I", entry)[0] for entry in entries]
     is_empty = [number == 0xFFFF_FFFF or _is_rejected(entry) for number, entry in zip(numbers, entries, strict=True)]
     if all(is_empty) or not slots:

@@ -43,7 +43,7 @@ class Decoder:
             self._parts.append(data)
 
 
-def checksum(data: bytes, start: int = 0xEF) -> int:
+def checksum(data: bytes | memoryview, start: int = 0xEF) -> int:
     """XOR of all bytes, folded in halves as one large integer: 16 KiB take some ten operations."""
     number = int.from_bytes(data, "little")
     half_bits = (1 << max(0, (len(data) - 1).bit_length())) * 4
