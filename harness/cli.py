@@ -108,6 +108,8 @@ def run(
     dut: cli_console.DutKind = "simulated",
     boards: cli_console.BoardsFile = BOARDS,
     broker_listen: cli_console.BrokerListen = "127.0.0.1",
+    retries: cli_console.Retries = 0,
+    flakes: cli_console.Flakes = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are kept; the newest is DIR/latest.")] = Path(
         "runs"
     ),
@@ -151,6 +153,8 @@ def run(
         dut=dut,
         boards=boards,
         broker_listen=broker_listen,
+        retries=retries,
+        flakes=flakes,
     )
     raise typer.Exit(run_command(order))
 

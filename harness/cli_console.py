@@ -31,6 +31,13 @@ SymbolsFolder = Annotated[
 DutKind = Annotated[
     str, typer.Option("--dut", metavar="KIND", help="simulated, virtual (flashed boards), board:ID[,board:ID...].")
 ]
+Retries = Annotated[
+    int, typer.Option("--retries", min=0, max=9, metavar="N", help="Attempts more for what does not pass; counted.")
+]
+Flakes = Annotated[
+    Path | None,
+    typer.Option("--flakes", metavar="FILE", help="Keep every attempt in this ledger, and obey its quarantine."),
+]
 BoardsFile = Annotated[Path, typer.Option("--boards", metavar="FILE", help="The inventory that names boards.")]
 BrokerListen = Annotated[
     str, typer.Option("--broker-listen", metavar="ADDR", help="This machine's address where boards reach the broker.")
@@ -234,5 +241,10 @@ def symbols_decode(
 
 def register(app: typer.Typer, epilog: str) -> None:
     """Adds these commands to the command line."""
+    from harness.cli_flakes import flakes
+    from harness.cli_parity import parity
+
     app.command(epilog=epilog)(console)
+    app.command(epilog=epilog)(parity)
     app.add_typer(symbols_app)
+    app.add_typer(flakes)

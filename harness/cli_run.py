@@ -17,6 +17,7 @@ from harness.dut.boards_of_run import LOOPBACK, duts_of
 from harness.dut.kinds import DutOrder, refuse_for_devices
 from harness.errors import BenchUnavailable, UsageError
 from harness.events import Event, Reporter
+from harness.flakes import FlakeLedger
 from harness.machine import run_name, version
 from harness.plan import Plan
 from harness.report.files import RunFiles
@@ -50,6 +51,8 @@ class RunOrder:
     dut: str = "simulated"
     boards: Path = Path("boards.yaml")
     broker_listen: str = LOOPBACK
+    retries: int = 0
+    flakes: Path | None = None
 
 
 def run_command(order: RunOrder) -> int:
@@ -63,6 +66,7 @@ def run_command(order: RunOrder) -> int:
     except OSError as error:
         raise UsageError(f"--out {order.runs_folder}: {error.strerror or error}") from error
     errors_log = files.folder / ERRORS_LOG
+    flakes = None if order.flakes is None else FlakeLedger(order.flakes, files.folder.name)
     options = SuiteOptions(
         bench=order.bench,
         workers=_workers(order, duts),
@@ -70,10 +74,14 @@ def run_command(order: RunOrder) -> int:
         max_failures=order.max_failures,
         broker=order.broker,
         duts=duts,
+        retries=order.retries,
+        quarantine=flakes.quarantined() if flakes is not None else frozenset(),
         errors_log=errors_log,
     )
     terminal = _terminal()
     reporters: list[Reporter] = [terminal, JunitReporter(files.folder / "junit.xml"), files]
+    if flakes is not None:
+        reporters.append(flakes)
     if order.as_json:
         reporters.insert(0, JsonLinesReporter(sys.stdout))
 

@@ -67,6 +67,8 @@ class ScenarioResult:
     counts: Counts = field(default_factory=Counts)
     ledger: LedgerTotals = field(default_factory=LedgerTotals)
     history_sha256: str = ""
+    attempt: int = 1
+    """Which attempt this is; above 1 the ones before did not pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +121,13 @@ class ScenarioEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFailed:
+    """An attempt that did not pass, and is not the last one."""
+
+    result: ScenarioResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteEnded:
     """The whole suite's verdict; `interrupted` by the user, or stopped early by `--max-failures`."""
 
@@ -127,10 +136,11 @@ class SuiteEnded:
     interrupted: bool = False
 
 
-Event = SuiteStarted | ScenarioStarted | StepStarted | StepEnded | ScenarioEnded | SuiteEnded
+Event = SuiteStarted | ScenarioStarted | StepStarted | StepEnded | ScenarioEnded | AttemptFailed | SuiteEnded
 
 _TYPES: Final[dict[str, type]] = {
-    kind.__name__: kind for kind in (SuiteStarted, ScenarioStarted, StepStarted, StepEnded, ScenarioEnded, SuiteEnded)
+    kind.__name__: kind
+    for kind in (SuiteStarted, ScenarioStarted, StepStarted, StepEnded, ScenarioEnded, AttemptFailed, SuiteEnded)
 }
 
 

@@ -25,7 +25,16 @@ from harness.bench.postgres_cluster import Cluster
 from harness.bench.template import ensure_template
 from harness.dut.kinds import DutOrder
 from harness.errors import BenchUnavailable
-from harness.events import Event, ScenarioEnded, ScenarioResult, ScenarioStarted, SuiteEnded, SuiteStarted, from_json
+from harness.events import (
+    AttemptFailed,
+    Event,
+    ScenarioEnded,
+    ScenarioResult,
+    ScenarioStarted,
+    SuiteEnded,
+    SuiteStarted,
+    from_json,
+)
 from harness.jobs import Job, Told, Unavailable
 from harness.machine import architecture, monotonic_s, python_version, token, version
 from harness.plan import Plan
@@ -48,7 +57,7 @@ _LAUNCHER: Final = Path(__file__).parent / "bench" / "die_with_parent.py"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteOptions:
-    """How to run. `max_failures` 0: never stop early."""
+    """How to run. `max_failures` 0: never stop early; scenarios in `quarantine` decide no verdict."""
 
     bench: BenchKind = "embedded"
     workers: int = 1
@@ -56,6 +65,8 @@ class SuiteOptions:
     max_failures: int = 0
     broker: str = "iotcore"
     duts: DutOrder = field(default_factory=DutOrder)
+    retries: int = 0
+    quarantine: frozenset[str] = frozenset()
     errors_log: Path
 
 
@@ -107,6 +118,7 @@ class Suite:
         self._on_event = on_event
         self._workers: list[_Worker] = []
         self._results: list[ScenarioResult] = []
+        self._attempts: dict[str, int] = {}
         self._run_token = token()
         self._begun_s = monotonic_s()
         self._interrupted, self._interrupter = Pipe(duplex=False)
@@ -154,7 +166,7 @@ class Suite:
         )
 
     def _end(self, *, interrupted: bool) -> Verdict:
-        verdict = merged(result.verdict for result in self._results)
+        verdict = merged(result.verdict for result in self._results if result.id not in self._options.quarantine)
         if interrupted and verdict is Verdict.PASS:
             verdict = Verdict.INCONCLUSIVE
         self._on_event(
@@ -189,7 +201,8 @@ class Suite:
                 self._workers.append(worker)
             number, plan = self._waiting.popleft()
             self._on_event(ScenarioStarted(scenario=self._planned[number], name=plan.name, steps=len(plan.steps)))
-            name = f"ws_{self._run_token}_{number}"
+            attempt = self._attempts.get(self._planned[number], 1)
+            name = f"ws_{self._run_token}_{number}" + (f"_{attempt}" if attempt > 1 else "")
             worker.begin(Job(plan=plan, around=around, database=name, folder=folder / name))
 
     def _listen(self, worker: _Worker) -> None:
@@ -211,8 +224,7 @@ class Suite:
     def _ended(self, worker: _Worker, event: ScenarioEnded) -> None:
         result = replace(event.result, wall_s=round(monotonic_s() - worker.since_s, 3))
         job, worker.job = worker.job, None
-        self._results.append(result)
-        self._on_event(replace(event, result=result))
+        self._settle(replace(event, result=result), job)
         if result.verdict is Verdict.ERROR:  # whatever broke may have left something in that process
             self._workers.remove(worker)
             worker.end()
@@ -228,9 +240,21 @@ class Suite:
         found = found or f"the worker process ended by itself with code {code}"
         result = error_result(job.plan, job.around, found)
         result = replace(result, wall_s=round(monotonic_s() - worker.since_s, 3))
-        self._results.append(result)
-        self._on_event(ScenarioEnded(result=result))
+        self._settle(ScenarioEnded(result=result), job)
         run_blocking(job.around.cluster.drop_database(job.database))
+
+    def _settle(self, event: ScenarioEnded, job: Job | None) -> None:
+        """The result counts, or the scenario gets another attempt."""
+        scenario = event.result.id
+        attempt = self._attempts.get(scenario, 1)
+        result = replace(event.result, attempt=attempt)
+        if result.verdict is not Verdict.PASS and attempt <= self._options.retries and job is not None:
+            self._attempts[scenario] = attempt + 1
+            self._waiting.append((self._planned.index(scenario), job.plan))
+            self._on_event(AttemptFailed(result=result))
+            return
+        self._results.append(result)
+        self._on_event(replace(event, result=result))
 
     def _let_go(self, cluster: Cluster) -> None:
         """Ends all workers; databases of scenarios that were under way go too."""

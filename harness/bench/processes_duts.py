@@ -108,16 +108,20 @@ async def _virtual(bench: ProcessesBench, world: BoardWorld, planned: PlannedDev
     async def flash(console: Console, firmware: str, force: bool) -> None:
         files = await _in_thread(firmware_files, firmware)
         with _nvs(bench, planned, dut) as nvs:
-            await _in_thread(board.power_on)
-            await _in_thread(board.boot)
-            await _in_thread(_write, board.port, files, nvs, planned.name, False)
-        await _in_thread(board.power_off)
+            await _in_thread(_lent, console, lambda: _written(board, files, nvs))
         dut.is_on = False
 
     dut.flasher = flash
     await flash(dut.console, _version_of(planned), False)
-    await _in_thread(dut.console.open)
     return dut
+
+
+def _written(board: VirtualBoard, files: FirmwareFiles, nvs: Path) -> None:
+    """Into the loader, flashed, and dark again: whatever ran for a moment meanwhile has said nothing to anybody."""
+    board.power_on()
+    board.boot()
+    _write(board.port, files, nvs, board.name, False)
+    board.power_off()
 
 
 def _efuse_mac(planned: PlannedDevice) -> str:

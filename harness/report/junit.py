@@ -70,7 +70,8 @@ def _case(result: ScenarioResult) -> ET.Element:
         time=f"{result.wall_s:.3f}",
     )
     properties = ET.SubElement(case, "properties")
-    for key, value in (("seed", str(result.seed)), ("bench", result.bench), ("covers", " ".join(result.covers))):
+    said = (("seed", str(result.seed)), ("bench", result.bench), ("covers", " ".join(result.covers)))
+    for key, value in (*said, *_attempt(result)):
         ET.SubElement(properties, "property", name=key, value=_legal(value))
     if result.verdict is Verdict.PASS:
         return case
@@ -82,6 +83,10 @@ def _case(result: ScenarioResult) -> ET.Element:
     ET.SubElement(properties, "property", name="blame", value=_legal(" ".join(blames)))
     element.text = _legal("\n\n".join(paragraphs))
     return case
+
+
+def _attempt(result: ScenarioResult) -> tuple[tuple[str, str], ...]:
+    return (("attempt", str(result.attempt)),) if result.attempt > 1 else ()
 
 
 def _count(element: ET.Element, cases: Sequence[ET.Element]) -> None:

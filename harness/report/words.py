@@ -85,6 +85,8 @@ def counted_verdicts(results: Sequence[ScenarioResult]) -> str:
     }
     counts = {verdict: sum(result.verdict is verdict for result in results) for verdict in words}
     parts = [f"{counts[v]} {word}" for v, word in words.items() if counts[v] or v is Verdict.PASS]
+    later = [result.attempt for result in results if result.attempt > 1 and result.verdict is Verdict.PASS]
+    parts += [f"{later.count(attempt)} passed on attempt {attempt}" for attempt in sorted(set(later))]
     plural = "scenario" if len(results) == 1 else "scenarios"
     return f"{len(results)} {plural}: {', '.join(parts)}"
 

@@ -1,0 +1,130 @@
+"""Do two kinds of devices do the same? Traces of one scenario, compared message by message. Pure.
+
+A trace is what each device said and was told, in order, from a history's messages. Order must be equal, fields must be
+equal, and a message must come as long after its wake's begin as on the other kind, within a tolerance. What is known to
+differ is declared here, with its reason, and shown apart; everything else is a difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from typing import Any, Final
+
+TOLERANCE_MS: Final = 2_000
+
+_TELLING: Final = ("capture_image", "send_image", "missing_chunks", "ACK_OK", "next_wake")
+
+DECLARED: Final[dict[str, str]] = {
+    "timestamp": "the time of the capture: a board boots for some hundred milliseconds first",
+    "capture_timestamp": "the time of the capture: a board boots for some hundred milliseconds first",
+    "next_wake_time": "a wake time counts from the end of the transfer, which comes later by the boot",
+    "next_wake": "a wake time counts from the HELLO, which comes later by the boot",
+}
+"""Fields that may differ in value, never in being there, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One message of a device: its name, its fields, and when it came after the begin of its wake."""
+
+    name: str
+    after_ms: int
+    wake: int
+    fields: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What differs between two traces: line by line, and apart from that what was declared."""
+
+    compared: int = 0
+    differences: list[str] = field(default_factory=list)
+    declared: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_equal(self) -> bool:
+        """Nothing differs but what was declared."""
+        return not self.differences
+
+
+def trace_of(records: Iterable[Mapping[str, Any]], device: str) -> list[Seen]:
+    """The messages of one device, from the records of a history."""
+    seen: list[Seen] = []
+    begun_ms, wake = 0, 0
+    for record in records:
+        if record.get("who") != device:
+            continue
+        if record["kind"] == "wake":
+            begun_ms, wake = record["t_ms"], wake + 1
+        elif record["kind"] == "message":
+            seen.append(Seen(_name(record), record["t_ms"] - begun_ms, wake, _fields(record)))
+    return seen
+
+
+def _name(record: Mapping[str, Any]) -> str:
+    """`up data chunk 3 of image_1.jpg`: what makes two messages the same one."""
+    channel = str(record["topic"]).partition("/")[2].partition("/")[2]
+    payload = record.get("payload")
+    words = ["sends" if record["direction"] == "up" else "is told", channel]
+    if isinstance(payload, dict):
+        if "chunk_id" in payload:
+            words += ["chunk", str(payload["chunk_id"])]
+        if "image_name" in payload:
+            words.append(str(payload["image_name"]))
+        words += [
+            key for key in ("capture_image", "send_image", "missing_chunks", "ACK_OK", "next_wake") if key in payload
+        ]
+    return " ".join(words)
+
+
+def _fields(record: Mapping[str, Any]) -> dict[str, Any]:
+    flat = dict(_flat("", record.get("payload")))
+    if "payload_sha256" in record:
+        flat["payload_sha256"] = record["payload_sha256"]
+    if "text" in record:
+        flat["text"] = record["text"]
+    return flat
+
+
+def _flat(path: str, value: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key in value:
+            yield from _flat(f"{path}.{key}" if path else str(key), value[key])
+    else:
+        yield path, value
+
+
+def compared(left: Sequence[Seen], right: Sequence[Seen], *, tolerance_ms: int = TOLERANCE_MS) -> Comparison:
+    """What differs from `left` to `right`."""
+    found = Comparison()
+    matcher = SequenceMatcher(a=[item.name for item in left], b=[item.name for item in right], autojunk=False)
+    for what, start, end, other_start, other_end in matcher.get_opcodes():
+        if what == "equal":
+            for one, other in zip(left[start:end], right[other_start:other_end], strict=True):
+                _compare(found, one, other, tolerance_ms)
+            continue
+        found.differences += [f"- wake {item.wake}: {item.name}" for item in left[start:end]]
+        found.differences += [f"+ wake {item.wake}: {item.name}" for item in right[other_start:other_end]]
+    return found
+
+
+def _compare(found: Comparison, one: Seen, other: Seen, tolerance_ms: int) -> None:
+    found.compared += 1
+    for key in sorted({*one.fields, *other.fields}):
+        if key not in one.fields or key not in other.fields:
+            where = "only before" if key in one.fields else "only after"
+            found.differences.append(f"~ wake {one.wake}: {one.name}: {key} {where}")
+        elif one.fields[key] != other.fields[key]:
+            name = key.rpartition(".")[2]
+            if name in DECLARED:
+                found.declared[name] = found.declared.get(name, 0) + 1
+            else:
+                values = f"{one.fields[key]!r} became {other.fields[key]!r}"
+                found.differences.append(f"~ wake {one.wake}: {one.name}: {key} {values}")
+    late_ms = other.after_ms - one.after_ms
+    if abs(late_ms) > tolerance_ms:
+        found.differences.append(
+            f"~ wake {one.wake}: {one.name}: after {other.after_ms} ms instead of {one.after_ms} ms"
+        )

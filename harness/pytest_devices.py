@@ -1,0 +1,125 @@
+"""What stands behind the pytest fixtures: boards with an open console, and a bench that plays scenarios."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from harness.dut.boards_of_run import LOOPBACK, duts_of
+from harness.dut.console import Console
+from harness.dut.esptool_run import write_flash
+from harness.dut.firmware_sets import firmware_files
+from harness.dut.power_switch import SerialSwitch
+from harness.dut.virtual import VirtualBoard
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.events import Event, ScenarioEnded
+
+FIRMWARE = "3.5.0"
+MAC = "7CDFA1E0B0C5"
+
+
+class BoardFixture:
+    """A board in a test: `console` (expect, write_line), `flash`, and what its switch can do."""
+
+    def __init__(self, name: str, console: Console, switch: Any) -> None:
+        self.name = name
+        self.console = console
+        self.switch = switch
+        self.since = 0
+        """Bad lines of the console count from this byte on."""
+
+    def flash(self, firmware: str = FIRMWARE) -> None:
+        """Write a version that wakestorm builds, or a build folder; a virtual board is dark afterwards."""
+        files = firmware_files(firmware)
+        if isinstance(self.switch, VirtualBoard):
+            self.switch.power_on()
+            self.switch.boot()
+        with self.console.released():
+            is_real = not isinstance(self.switch, VirtualBoard)
+            write_flash(self.console.port, files.files, files.settings, name=self.name, reset=is_real)
+        if isinstance(self.switch, VirtualBoard):
+            self.switch.power_off()
+
+    def allow(self, *names: str) -> None:
+        """These lines of the fail list are meant to come."""
+        self.console.transcript.allowed = (*self.console.transcript.allowed, *names)
+
+
+@contextmanager
+def opened_board(kind: str, inventory: Path, folder: Path, log: Path) -> Iterator[BoardFixture]:
+    """A virtual board of its own, flashed and dark; or the one of the inventory, as it is."""
+    order = duts_of(kind, inventory, LOOPBACK)
+    if order.kind == "simulated":
+        raise UsageError("--dut simulated: a simulated camera has no console", hint="virtual, or board:ID")
+    if order.kind == "board":
+        entry = order.boards[0]
+        with Console(entry.port, name=entry.id, baud=entry.baud, log=log, wakes_line=True) as console:
+            yield BoardFixture(entry.id, console, SerialSwitch(console))
+        return
+    virtual = VirtualBoard("virtual", MAC, folder)
+    virtual.start()
+    try:
+        with Console(virtual.port, name="virtual", log=log, wakes_line=True) as console:
+            device = BoardFixture("virtual", console, virtual)
+            device.flash()
+            console.transcript.skip()
+            console.transcript.bad_lines.clear()  # a blank flash says so before it is written
+            device.since = console.transcript.end
+            yield device
+    finally:
+        virtual.stop()
+
+
+class BenchFixture:
+    """Plays scenarios on one cluster."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def run(self, scenario: str | Path, *, dut: str = "simulated", seed: int | None = None) -> list[ScenarioEnded]:
+        """Every case of a file, or of a scenario's text. Raises AssertionError with what failed."""
+        from harness.dut.kinds import refuse_for_devices
+        from harness.events import ScenarioEnded
+        from harness.report.words import failure_lines
+        from harness.run_one import BenchKind
+        from harness.suite import Suite, SuiteOptions
+        from harness.verdict import Verdict
+
+        plans = self._plans(scenario, seed)
+        order = duts_of(dut, Path("boards.yaml"), LOOPBACK)
+        bench: BenchKind = "processes" if order.is_real_time or self.kind == "processes" else "embedded"
+        refuse_for_devices(plans, order, bench)
+        ended: list[ScenarioEnded] = []
+
+        def tell(event: Event) -> None:
+            if isinstance(event, ScenarioEnded):
+                ended.append(event)
+
+        with TemporaryDirectory(prefix="wakestorm-pytest-") as folder:
+            options = SuiteOptions(bench=bench, duts=order, errors_log=Path(folder, "errors.log"))
+            Suite(plans, options, tell).run()
+        wrong = [end.result for end in ended if end.result.verdict is not Verdict.PASS]
+        said = [line for result in wrong for failure in result.failures for line in failure_lines(result, failure)]
+        if wrong:
+            raise AssertionError("\n".join(said) or wrong[0].verdict.value)
+        return ended
+
+    def _plans(self, scenario: str | Path, seed: int | None) -> list[Any]:
+        from harness.loader import load_bytes
+        from harness.plan import plans_of
+        from harness.selection import Selection, plans_for
+
+        if isinstance(scenario, str) and "\n" in scenario:
+            return plans_of(load_bytes(scenario.encode(), Path("test.yaml")), seed)
+        return plans_for(Selection(paths=[str(scenario)], seed=seed))
+
+
+@contextmanager
+def opened_bench(kind: str) -> Iterator[BenchFixture]:
+    """A bench for a session; each run starts what it needs and leaves nothing."""
+    yield BenchFixture(kind)

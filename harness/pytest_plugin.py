@@ -1,0 +1,128 @@
+"""pytest fixtures `dut`, `board` and `bench`, for tests written in Python.
+
+The plugin does nothing to a test that asks for none of them: it adds options and fixtures, and imports wakestorm only
+inside them. A fixture of the same name in a conftest.py or a test file hides the one here, as pytest has it.
+
+`board` is one ESP32-S3 with an open console: virtual unless `--dut` names another. `dut` is the same, once for each
+device that `--dut` names. `bench.run` plays a scenario, a file or its text, and fails with its failures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.pytest_devices import BenchFixture, BoardFixture
+
+_USES: Final = pytest.StashKey["list[BoardFixture]"]()
+_PARTS: Final = ("server.wire", "simulator.device", "harness.plan")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options, all of which begin with --dut or --wakestorm."""
+    group = parser.getgroup("wakestorm", "boards and benches of wakestorm")
+    group.addoption("--dut", metavar="KINDS", default="virtual", help="virtual, or board:ID; several with commas")
+    group.addoption("--wakestorm-boards", metavar="FILE", default="boards.yaml", help="the inventory that names boards")
+    group.addoption("--wakestorm-logs", metavar="DIR", default="", help="a console log for each board of each test")
+    group.addoption("--wakestorm-bench", default="embedded", choices=["embedded", "processes"], help="for `bench`")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test of `dut` runs once for each device of --dut."""
+    if "dut" in metafunc.fixturenames and _is_ours(metafunc, "dut"):
+        kinds = [kind.strip() for kind in str(metafunc.config.getoption("--dut")).split(",")]
+        metafunc.parametrize("dut", kinds, indirect=True, ids=kinds)
+
+
+def _is_ours(metafunc: pytest.Metafunc, name: str) -> bool:
+    """Whether the fixture that the test would get is this file's."""
+    found: Any = metafunc._arg2fixturedefs.get(name)
+    return bool(found) and found[-1].func.__module__ == __name__
+
+
+def explain_clash() -> None:
+    """Raises UsageError where another package hides one of wakestorm's."""
+    import importlib.util
+    import sys
+
+    for part in _PARTS:
+        package = part.partition(".")[0]
+        try:
+            found = importlib.util.find_spec(part)
+        except ModuleNotFoundError:
+            found = None
+        if found is None:
+            there = getattr(sys.modules.get(package), "__file__", None) or _origin(package)
+            raise pytest.UsageError(
+                f"wakestorm needs its own package `{package}`, but Python finds another one:\n"
+                f"  {there}\n"
+                f"Your project has a package or file called `{package}` that is imported first. Either\n"
+                "  - run pytest with --import-mode=importlib and without that folder on sys.path, or\n"
+                "  - rename it, or put it into a package of its own, or\n"
+                "  - test boards in a folder of their own, with their own conftest.py (python -P -m pytest FOLDER)."
+            )
+
+
+def _origin(package: str) -> str:
+    import importlib.util
+
+    spec = importlib.util.find_spec(package)
+    return str(spec.origin or spec.submodule_search_locations) if spec is not None else "nowhere"
+
+
+@pytest.fixture
+def dut(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BoardFixture]:
+    """One device of --dut, flashed and dark (virtual), or as it is (board)."""
+    yield from _made(request, tmp_path, str(request.param))
+
+
+@pytest.fixture
+def board(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BoardFixture]:
+    """The first device of --dut."""
+    yield from _made(request, tmp_path, str(request.config.getoption("--dut")).partition(",")[0])
+
+
+def _made(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> Iterator[BoardFixture]:
+    explain_clash()
+    from harness.pytest_devices import opened_board
+
+    logs = request.config.getoption("--wakestorm-logs")
+    name = "".join(letter if letter.isalnum() or letter in "-_.[]" else "-" for letter in request.node.name)
+    log = (Path(logs) if logs else tmp_path) / f"{name}.{kind.replace(':', '-')}.log"
+    inventory = Path(request.config.getoption("--wakestorm-boards"))
+    request.node.user_properties.append(("console_log", str(log)))
+    with opened_board(kind, inventory, tmp_path / f"board-{kind.replace(':', '-')}", log) as device:
+        request.node.stash.setdefault(_USES, []).append(device)
+        yield device
+        device.console.check(device.since)
+
+
+@pytest.fixture(scope="session")
+def bench(request: pytest.FixtureRequest) -> Iterator[BenchFixture]:
+    """Plays scenarios: `bench.run(path or text)`."""
+    explain_clash()
+    from harness.pytest_devices import opened_bench
+
+    with opened_bench(str(request.config.getoption("--wakestorm-bench"))) as made:
+        yield made
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where a test of a board failed: who is to blame, and the last lines of each console."""
+    report = yield
+    devices = item.stash.get(_USES, None)
+    if devices and report.failed:
+        blame = getattr(getattr(call.excinfo, "value", None), "blame", None)
+        if blame is not None:
+            item.user_properties.append(("blame", str(blame)))
+            report.user_properties = list(item.user_properties)
+        for device in devices:
+            report.sections.append((f"console of {device.name}", "\n".join(device.console.last_lines())))
+    return report

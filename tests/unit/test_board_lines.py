@@ -1,0 +1,122 @@
+"""What a board's console means, traces of two kinds of devices, and the flake ledger: pure parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.dut.firmware_lines import Asleep, Freed, Photo, Picture, Ready, said_in
+from harness.dut.panic import panics_in
+from harness.dut.symbols import SymbolStore
+from harness.errors import UsageError
+from harness.flakes import FlakeLedger, standings
+from harness.parity import compared, trace_of
+
+LINES = """
+I (349) cam: ready project=esp32s3-cam version=3.5.0 profile=esp32s3-cam@3.5.0 device=B8F862000000 reset=DEEPSLEEP
+I (900) cam: captured image=image_1.jpg bytes=5000 chunks=5 at=2026-01-05T00:00:20Z sha256=ab12 damaged=0 offline=1
+I (950) cam: released image=image_1.jpg sha256=ab12
+I (990) cam: sleep for_ms=10799000
+I (991) wifi: sleep for_ms=1
+W (992) cam: captured image=
+"""
+
+
+def test_lines_of_the_camera_make_a_picture() -> None:
+    said = [found for line in LINES.splitlines() if (found := said_in(line)) is not None]
+    assert said[0] == Ready("deepsleep", "3.5.0")
+    assert isinstance(said[1], Photo) and said[1].offline and said[1].total_chunks == 5
+    assert said[2:] == [Freed("image_1.jpg", "ab12"), Asleep(10_799_000)]
+    picture = Picture()
+    picture.take(said[1])
+    assert picture.queue == [("image_1.jpg", "ab12")]
+    picture.take(said[2])
+    assert (picture.queue, picture.photos) == ([], 1)
+
+
+def test_a_panic_is_decoded_by_the_symbols_of_its_elf(tmp_path: Path) -> None:
+    from elftools.elf.elffile import ELFFile
+
+    program = Path(__file__).parents[2] / "firmware_fixtures" / "esp32s3" / "camera.elf"
+    store = SymbolStore(tmp_path)
+    sha256 = store.add(program)
+    with program.open("rb") as file:
+        table: Any = ELFFile(file).get_section_by_name(".symtab")
+        symbol = max(
+            (s for s in table.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"), key=lambda s: s["st_size"]
+        )
+    address = symbol["st_value"] + 4
+    log = f"""
+    Guru Meditation Error: Core  0 panic'ed (LoadProhibited). Exception was unhandled.
+    Backtrace: 0x{address:08x}:0x3fc9a2b0 0x{0x80000000 | (address & 0x3FFFFFFF):08x}:0x3fc9a2d0
+    ELF file SHA256: {sha256[:9]}
+    """
+    panic = panics_in(log.splitlines())[0]
+    assert panic.cause == "core 0: LoadProhibited"
+    frames = store.explain(panic)
+    assert [symbol.name in frame and "camera.c:" in frame for frame in frames] == [True, True]
+    assert "symbols add" in SymbolStore(tmp_path / "none").explain(panic)[0]
+
+
+def message(t_ms: int, direction: str, channel: str, payload: dict[str, Any], **more: Any) -> dict[str, Any]:
+    record = {"t_ms": t_ms, "kind": "message", "who": "yard[0]", "direction": direction}
+    return {**record, "topic": f"ESP32CAM/X/{channel}", "payload": payload, **more}
+
+
+def history(late_ms: int = 0, **hello: Any) -> list[dict[str, Any]]:
+    return [
+        {"t_ms": 100, "kind": "wake", "who": "yard[0]"},
+        message(600 + late_ms, "up", "status", {"pendingImg": 0, **hello}),
+        message(700 + late_ms, "down", "cmd", {"capture_image": True}),
+        message(800 + late_ms, "up", "data", {"chunk_id": 0, "image_name": "a.jpg"}, payload_sha256="f0"),
+        message(900 + late_ms, "down", "ack", {"ACK_OK": {"next_wake_time": f"3:0{late_ms // 1000}AM"}}),
+    ]
+
+
+def test_equal_traces_have_no_difference_but_what_is_declared() -> None:
+    found = compared(trace_of(history(), "yard[0]"), trace_of(history(1_000), "yard[0]"))
+    assert found.is_equal and found.compared == 4
+    assert found.declared == {"next_wake_time": 1}
+
+
+def test_what_differs_is_named() -> None:
+    before = trace_of(history(), "yard[0]")
+    late = compared(before, trace_of(history(5_000), "yard[0]"))
+    assert "~ wake 1: sends status: after 5500 ms instead of 500 ms" in late.differences
+    other = compared(before, trace_of(history(battery=3.9), "yard[0]"))
+    assert other.differences == ["~ wake 1: sends status: battery only after"]
+    missing = [record for record in history() if record.get("payload_sha256") is None]
+    assert compared(before, trace_of(missing, "yard[0]")).differences == ["- wake 1: sends data chunk 0 a.jpg"]
+    changed = history()
+    changed[3]["payload_sha256"] = "00"
+    assert "'f0' became '00'" in compared(before, trace_of(changed, "yard[0]")).differences[0]
+
+
+def attempt(verdict: str, number: int = 1) -> dict[str, Any]:
+    return {"scenario": "a.yaml", "verdict": verdict, "attempt": number}
+
+
+def test_quarantine_ends_only_by_passing_in_a_row() -> None:
+    lines = [attempt("FAIL"), attempt("PASS", 2), {"scenario": "a.yaml", "quarantined_because": "blue hub"}]
+    lines += [attempt("PASS")] * 2
+    now = standings(lines, release_after=3)["a.yaml"]
+    assert (now.attempts, now.failures, now.flakes, now.is_quarantined) == (4, 1, 1, True)
+    broken = standings([*lines, attempt("FAIL"), attempt("PASS"), attempt("PASS")], release_after=3)["a.yaml"]
+    assert broken.is_quarantined and broken.passes_in_a_row == 2
+    late = standings([*lines, attempt("PASS", 2)], release_after=3)["a.yaml"]
+    assert late.is_quarantined, "a pass at a later attempt does not count"
+    assert not standings([*lines, attempt("PASS")], release_after=3)["a.yaml"].is_quarantined
+
+
+def test_the_ledger_is_one_file_that_grows(tmp_path: Path) -> None:
+    ledger = FlakeLedger(tmp_path / "runs" / "flakes.jsonl")
+    assert ledger.quarantined() == frozenset()
+    ledger.quarantine("a.yaml", "blue hub")
+    assert ledger.quarantined() == {"a.yaml"}
+    with pytest.raises(UsageError, match="reason"):
+        ledger.quarantine("a.yaml", " ")
+    ledger.path.write_text("what?\n")
+    with pytest.raises(UsageError, match=r"flakes\.jsonl:1"):
+        ledger.standings()

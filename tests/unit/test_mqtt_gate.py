@@ -1,0 +1,189 @@
+"""The gate between a board and its broker, on real sockets: what each fault leaves on either side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from harness.dut.lullaby import lull
+from harness.dut.mqtt_gate import GateHooks, MqttGate
+from server.wire.codec import dialect_called
+from server.wire.mqtt_codec import Connack, Connect, Decoder, Packet, Puback, Publish, Suback, Subscribe, encode
+from simulator.fault import Cut, Deliver, FaultPoint, LinkAction, Parcel, PowerOff
+from simulator.link import LinkError, LinkSettings
+from simulator.link.raw import RawLink
+
+TOPIC = "ESP32CAM/B8F862F9C1C4/data"
+
+
+def parcel(message: Publish, payload: bytes | None = None) -> Parcel:
+    point = FaultPoint(direction="sent", event="chunk")
+    return Parcel(point=point, topic=message.topic, payload=message.payload if payload is None else payload)
+
+
+class TinyBroker:
+    """Takes everything, keeps what was published."""
+
+    def __init__(self) -> None:
+        self.payloads: list[bytes] = []
+        self.logins: list[tuple[str | None, bytes | None]] = []
+        self.writers: list[asyncio.StreamWriter] = []
+        self.server: asyncio.Server | None = None
+
+    async def start(self) -> int:
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        port: int = self.server.sockets[0].getsockname()[1]
+        return port
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        decoder = Decoder()
+        self.writers.append(writer)
+        try:
+            while data := await reader.read(4096):
+                for packet in decoder.feed(data):
+                    for answer in self._answers(packet):
+                        writer.write(encode(answer))
+        except ConnectionError:
+            pass
+        writer.close()
+
+    def _answers(self, packet: Packet) -> list[Packet]:
+        match packet:
+            case Connect():
+                self.logins.append((packet.username, packet.password))
+                return [Connack()]
+            case Subscribe(packet_id=number, filters=filters):
+                return [Suback(packet_id=number, return_codes=tuple(qos for _, qos in filters))]
+            case Publish(payload=payload, packet_id=number):
+                self.payloads.append(payload)
+                return [] if number is None else [Puback(number)]
+        return []
+
+
+class World:
+    """A broker, a gate, and a client behind it."""
+
+    def __init__(self, judge: str = "pass") -> None:
+        self.judge = judge
+        self.broker = TinyBroker()
+        self.offs: list[PowerOff] = []
+        self.received: list[bytes] = []
+        self.lost: list[str] = []
+
+    async def __aenter__(self) -> World:
+        port = await self.broker.start()
+        hooks = GateHooks(
+            uplink=self.up, downlink=self.down, pause=self.pause, power_off=self.offs.append, note=self.lost.append
+        )
+        self.gate = MqttGate(("127.0.0.1", port), hooks)
+        await self.gate.start()
+        login = {"username": "camera", "password": "secret"}
+        settings = LinkSettings("127.0.0.1", self.gate.port, "cam", filters=(("a/b/cmd", 1),), ack_timeout_s=5, **login)
+        self.link = RawLink(settings, lambda topic, payload: self.received.append(payload), self.lost.append)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.link.cut()
+        await self.gate.close()
+        for writer in self.broker.writers:
+            writer.close()
+        assert self.broker.server is not None
+        self.broker.server.close()
+
+    async def pause(self, ms: int) -> None:
+        await asyncio.sleep(0)
+
+    def up(self, message: Publish) -> Sequence[LinkAction]:
+        if message.payload != b"struck":
+            return [Deliver(parcel(message))]
+        return {
+            "lose": [],
+            "twice": [Deliver(parcel(message)), Deliver(parcel(message))],
+            "corrupt": [Deliver(parcel(message, b"sturck"))],
+            "cut": [Deliver(parcel(message)), Cut()],
+            "power": [Deliver(parcel(message)), PowerOff(500)],
+        }[self.judge]
+
+    def down(self, message: Publish) -> Sequence[LinkAction]:
+        return [Deliver(parcel(message))] if message.payload != b"struck" else []
+
+
+@pytest.mark.parametrize(
+    ("judge", "there"),
+    [("lose", [b"a", b"b"]), ("twice", [b"a", b"struck", b"struck", b"b"]), ("corrupt", [b"a", b"sturck", b"b"])],
+)
+def test_messages_are_lost_doubled_and_changed_and_the_board_knows_nothing(judge: str, there: list[bytes]) -> None:
+    async def played() -> World:
+        async with World(judge) as world:
+            await world.link.connect()
+            for payload in (b"a", b"struck", b"b"):
+                await world.link.publish(TOPIC, payload)
+        return world
+
+    world = asyncio.run(played())
+    assert world.broker.payloads == there
+    assert world.broker.logins == [("camera", b"secret")], "the login goes through"
+
+
+@pytest.mark.parametrize("judge", ["cut", "power"])
+def test_after_a_cut_or_a_loss_of_power_the_broker_has_exactly_that_message(judge: str) -> None:
+    async def played() -> World:
+        async with World(judge) as world:
+            await world.link.connect()
+            await world.link.publish(TOPIC, b"a")
+            with pytest.raises(LinkError):
+                await world.link.publish(TOPIC, b"struck")
+        return world
+
+    world = asyncio.run(played())
+    assert world.broker.payloads == [b"a", b"struck"]
+    assert world.offs == ([PowerOff(500)] if judge == "power" else [])
+
+
+def test_messages_to_the_board_come_through_and_are_acknowledged() -> None:
+    async def played() -> World:
+        async with World() as world:
+            await world.link.connect()
+            for number, payload in enumerate((b"one", b"struck", b"two"), 7):
+                packet = Publish(topic="a/b/cmd", payload=payload, qos=1, packet_id=number)
+                world.broker.writers[0].write(encode(packet))
+            await world.link.publish(TOPIC, b"a")
+            while len(world.received) < 2:
+                await asyncio.sleep(0)
+        return world
+
+    assert asyncio.run(played()).received == [b"one", b"two"]
+
+
+def test_a_closed_gate_lets_nobody_through() -> None:
+    async def played() -> World:
+        async with World() as world:
+            world.gate.is_open = False
+            with pytest.raises(LinkError):
+                await world.link.connect()
+            world.gate.is_open = True
+            await world.link.connect()
+        return world
+
+    assert len(asyncio.run(played()).broker.logins) == 1
+
+
+def test_a_lullaby_tells_whoever_says_hello_to_sleep() -> None:
+    from datetime import UTC, datetime
+
+    wake = datetime(2026, 1, 5, 3, tzinfo=UTC)
+
+    async def played() -> list[bytes]:
+        async with World() as world:
+            dialect = dialect_called("v3.5.0")
+            world.gate.lullaby = lambda reader, writer: lull(reader, writer, dialect, wake)
+            await world.link.connect()
+            await world.link.publish("ESP32CAM/B8F862F9C1C4/status", b'{"device_id": "B8F862F9C1C4"}')
+            while not world.received:
+                await asyncio.sleep(0)
+            assert not world.broker.logins, "the broker hears nothing of it"
+        return world.received
+
+    assert b'"next_wake":"3:00AM"' in asyncio.run(played())[0].replace(b" ", b"")
