@@ -109,17 +109,23 @@ class Changes:
     """Tells waiting tasks that something happened; each looks for itself whether it was what it waits for."""
 
     def __init__(self) -> None:
-        self._event = asyncio.Event()
+        self._waiting: list[asyncio.Future[bool]] = []
 
     def notify(self) -> None:
         """Something happened."""
-        self._event.set()
-        self._event = asyncio.Event()
+        waiting, self._waiting = self._waiting, []
+        for woken in waiting:
+            if not woken.done():
+                woken.set_result(True)
 
     async def wait(self, clock: ScenarioClock, until_ms: int) -> bool:
         """True after the next `notify`, False when `until_ms` came first."""
-        event = self._event
-        timer = clock.call_at(until_ms, event.set)
-        await event.wait()
-        timer.cancel()
-        return clock.now_ms() < until_ms
+        woken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append(woken)
+        timer = clock.call_at(until_ms, lambda: None if woken.done() else woken.set_result(False))
+        try:
+            return await woken
+        finally:
+            timer.cancel()
+            if woken in self._waiting:
+                self._waiting.remove(woken)
