@@ -17,6 +17,7 @@ import typer
 
 from harness import cli_bench, cli_console
 from harness.cli_boards import boards
+from harness.cli_database import DatabaseUrl, database
 from harness.cli_errors import DEBUG_VARIABLE, interrupted, reported
 from harness.cli_faults import faults
 from harness.cli_firmware import firmware
@@ -39,13 +40,6 @@ app = typer.Typer(
     help="Runs YAML scenarios with simulated cameras against a server on a real PostgreSQL, and judges the rows.",
     epilog=EXIT_CODES_HELP,
     context_settings={"help_option_names": ["-h", "--help"]},
-)
-database = typer.Typer(
-    name="db",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="The server's database: migrate it, verify it, look into it.",
-    epilog=EXIT_CODES_HELP,
 )
 app.add_typer(database)
 app.add_typer(cli_bench.app)
@@ -81,16 +75,6 @@ Tags = Annotated[
 ]
 Substring = Annotated[str, typer.Option("-k", metavar="TEXT", help="Only those with TEXT in their id or name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
-DatabaseUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--database-url",
-        envvar="DATABASE_URL",
-        show_envvar=True,
-        metavar="URL",
-        help="postgresql://user:password@host:5432/database",
-    ),
-]
 
 
 @app.command(epilog=EXIT_CODES_HELP)
@@ -277,60 +261,6 @@ def monitor(
     from harness.cli_db import monitor_command
 
     raise typer.Exit(monitor_command(database_url, once=once))
-
-
-@database.command(epilog=EXIT_CODES_HELP)
-def migrate(
-    database_url: DatabaseUrl = None,
-    revision: Annotated[str, typer.Option(metavar="NAME", help="Up to this revision.")] = "head",
-    sql: Annotated[
-        bool, typer.Option("--sql", help="Print the SQL of an empty database instead of running it.")
-    ] = False,
-) -> None:
-    """Bring a database to the newest schema. Its rows stay; running it again changes nothing.
-
-    \b
-    Examples:
-      wakestorm db migrate --database-url postgresql://postgres@localhost/cameras
-      wakestorm db migrate --sql > schema.sql
-    """
-    from harness.cli_db import migrate_command
-
-    raise typer.Exit(migrate_command(database_url, revision, as_sql=sql))
-
-
-@database.command(epilog=EXIT_CODES_HELP)
-def verify(database_url: DatabaseUrl = None) -> None:
-    """Ask the verification queries of the resume migration, and which revision the database stands at.
-
-    Without a database: an embedded one, freshly migrated.
-    """
-    from harness.cli_db import verify_command
-
-    raise typer.Exit(verify_command(database_url))
-
-
-@database.command(epilog=EXIT_CODES_HELP)
-def demo(database_url: DatabaseUrl = None) -> None:
-    """Load the timeout system's test data: a device whose image waits for the last of its 4 chunks.
-
-    The database is brought to the newest schema first; loading again starts the demo over, other rows stay.
-
-    \b
-    Examples:
-      wakestorm db demo --database-url postgresql://postgres@localhost/cameras
-    """
-    from harness.cli_db import demo_command
-
-    raise typer.Exit(demo_command(database_url))
-
-
-@database.command(epilog=EXIT_CODES_HELP)
-def shell(database_url: DatabaseUrl = None) -> None:
-    """Open psql on the database; without one, on an embedded, freshly migrated one that is gone afterwards."""
-    from harness.cli_db import shell_command
-
-    raise typer.Exit(shell_command(database_url))
 
 
 app.command(epilog=EXIT_CODES_HELP)(firmware)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import server.cli
@@ -16,22 +18,63 @@ from harness.bench.template import ensure_template
 from harness.errors import BenchUnavailable, UsageError
 
 
-def migrate_command(url: str | None, revision: str, *, as_sql: bool) -> int:
-    """Raises UsageError without a URL, BenchUnavailable or ServeError where the database refuses."""
+def migrate_command(
+    url: str | None, revision: str, *, as_sql: bool, may_go_down: bool = False, backup: Path | None = None
+) -> int:
+    """Raises UsageError without a URL, BenchUnavailable or ServeError where the database or pg_dump refuses."""
     if as_sql:
         return server.cli.print_schema_sql(revision)
     if url is None:
         raise UsageError("no database is named", hint="give --database-url, or set DATABASE_URL")
+    if backup is not None:
+        _back_up(url, backup)
     _make_roles(Cluster.from_url(url))
-    return server.cli.migrate_database(url, revision)
+    return server.cli.migrate_database(url, revision, may_go_down=may_go_down)
 
 
-def demo_command(url: str | None) -> int:
+def _back_up(url: str, file: Path) -> None:
+    """Raises before anything is migrated where there is no backup; half of one is not left behind."""
+    program = _client_program("pg_dump")
+    if program is None:
+        raise BenchUnavailable(
+            "pg_dump is not installed: no backup was made, and nothing was migrated",
+            hint="install PostgreSQL's client programs, or migrate without --backup",
+        )
+    if file.exists():
+        raise UsageError(f"{file} exists already: nothing was migrated", hint="name a new file for the backup")
+    cluster = Cluster.from_url(url)
+    place = cluster.dsn(cluster.maintenance_database, cluster.superuser)
+    bare = replace(cluster, superuser_password=None).dsn(cluster.maintenance_database, cluster.superuser)
+    environ = os.environ | (
+        {"PGPASSWORD": cluster.superuser_password or ""} if bare != place else {}
+    )  # not for `ps` to see
+    form = "plain" if file.suffix == ".sql" else "custom"
+    command = [program, f"--dbname={bare}", f"--format={form}", f"--file={file}"]
+    ended = subprocess.run(command, check=False, env=environ, capture_output=True, text=True)
+    if ended.returncode != 0:
+        file.unlink(missing_ok=True)
+        words = " ".join(ended.stderr.split()) or f"exit code {ended.returncode}"
+        raise BenchUnavailable(
+            f"the backup failed, and nothing was migrated: {words}", hint=f"it was made by {program}"
+        )
+    print(f"backup: {file} ({file.stat().st_size} bytes)", file=sys.stderr)
+
+
+def _client_program(name: str) -> str | None:
+    """One of PostgreSQL's client programs: beside the server that would be used, else on PATH."""
+    try:
+        beside = resolve_binaries(os.environ).bin_dir / name
+    except BenchUnavailable:
+        return shutil.which(name)
+    return str(beside) if beside.exists() else shutil.which(name)
+
+
+def demo_command(url: str | None, *, duplicates: bool = False) -> int:
     """Raises UsageError without a URL, BenchUnavailable or ServeError where the database refuses."""
     if url is None:
         raise UsageError("no database is named", hint="give --database-url, or set DATABASE_URL")
     _make_roles(Cluster.from_url(url))
-    return server.cli.load_demo(url)
+    return server.cli.load_duplicates(url) if duplicates else server.cli.load_demo(url)
 
 
 def monitor_command(url: str | None, *, once: bool) -> int:
@@ -51,8 +94,7 @@ def verify_command(url: str | None) -> int:
 
 def shell_command(url: str | None) -> int:
     """psql's own exit code."""
-    beside = Path(resolve_binaries(os.environ).postgres).with_name("psql")
-    program = str(beside) if beside.exists() else shutil.which("psql")
+    program = _client_program("psql")
     if program is None:
         raise BenchUnavailable("psql is not installed", hint="install PostgreSQL's client programs")
     with _database(url) as place:

@@ -23,6 +23,7 @@ from harness.plan_steps import (
     Hook,
     Http,
     InsertRows,
+    Migrate,
     Offline,
     Place,
     PlannedDevice,
@@ -47,6 +48,7 @@ from harness.scenario_steps import (
     GivenStep,
     HookStep,
     HttpStep,
+    MigrateStep,
     OfflineStep,
     PowerStep,
     SendStep,
@@ -83,6 +85,8 @@ class Plan:
     start_ms: int
     """Since 1970-01-01 UTC."""
     time_limit_ms: int
+    revision: str
+    """Where the schema begins; at another than `head` no server runs at first."""
     servers: int
     devices: tuple[PlannedDevice, ...]
     steps: tuple[StepPlan, ...]
@@ -124,6 +128,7 @@ def plan_of(loaded: LoadedScenario, case: Case, seed: int | None = None, macs: S
         seed=scenario.seed if seed is None else seed,
         start_ms=(scenario.start - _EPOCH) // timedelta(milliseconds=1),
         time_limit_ms=scenario.time_limit_ms,
+        revision=scenario.revision,
         servers=scenario.servers,
         devices=compiler.fleet.devices,
         steps=tuple(step for step in compiled if not is_watch(step)),
@@ -160,6 +165,9 @@ class _Compiler:
                 return planned_expectation(step.expect, self.fleet, place, step.note)
             case ServerStep() | BrokerStep() | DatabaseStep():
                 return _act_on(step, place)
+            case MigrateStep(migrate=migration):
+                sql = None if migration.sql is None else self.fleet.filled(migration.sql)
+                return Migrate(place=place, note=step.note, to=migration.to, sql=sql, fails=migration.fails)
             case CallStep():
                 return self._call(step, place)
             case HttpStep():

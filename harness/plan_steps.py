@@ -167,6 +167,15 @@ class ActOn(PlannedStep):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Migrate(PlannedStep):
+    """Bring the schema to a revision, or run `sql` as its owner; `fails` is the SQLSTATE it must be refused with."""
+
+    to: str | None
+    sql: str | None
+    fails: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
     """How many: both ends included, None is open."""
 
@@ -362,6 +371,7 @@ StepPlan = (
     | RunSql
     | Send
     | ActOn
+    | Migrate
     | Call
     | Http
     | Power

@@ -11,11 +11,12 @@ from typing import Any
 import asyncpg
 
 from harness.bench import Bench
+from harness.bench.template import MIGRATION_PATH
 from harness.errors import WakestormError
 from harness.expectations import Finding
 from harness.matching import rows_mismatch
 from harness.observe import quoted, select_of, shown
-from harness.plan_steps import Call, InsertRows, RowsSubject, UpdateRows
+from harness.plan_steps import Call, InsertRows, RowsSubject, RunSql, UpdateRows
 
 
 class GivenFailed(WakestormError):
@@ -36,7 +37,18 @@ async def _execute(bench: Bench, query: str, *arguments: Any, fetch: bool = Fals
             raise GivenFailed(f"{type(error).__name__}: {error}") from None
 
 
-async def insert_rows(bench: Bench, step: InsertRows) -> None:
+async def give(bench: Bench, step: InsertRows | UpdateRows | RunSql) -> None:
+    """What a step `given` says. Raises GivenFailed where the database refuses, or no row is there to change."""
+    match step:
+        case InsertRows():
+            await _insert_rows(bench, step)
+        case UpdateRows():
+            await _update_rows(bench, step)
+        case RunSql():
+            await _run_sql(bench, step.sql)
+
+
+async def _insert_rows(bench: Bench, step: InsertRows) -> None:
     """Insert rows; columns that are not named take their defaults."""
     table = quoted(step.table)
     for row in step.rows:
@@ -48,7 +60,7 @@ async def insert_rows(bench: Bench, step: InsertRows) -> None:
         )
 
 
-async def update_rows(bench: Bench, step: UpdateRows) -> None:
+async def _update_rows(bench: Bench, step: UpdateRows) -> None:
     """Change the rows that match; raises GivenFailed where none does."""
     table = quoted(step.table)
     assignments = ", ".join(f"{quoted(column)} = given.{quoted(column)}" for column in step.values)
@@ -77,9 +89,22 @@ def _conditions(where: Any) -> str:
     return " AND ".join(parts) or "true"
 
 
-async def run_sql(bench: Bench, sql: str) -> None:
+async def _run_sql(bench: Bench, sql: str) -> None:
     """Run the scenario's own SQL as the owner; `NOW()` is scenario time."""
     await _execute(bench, sql)
+
+
+async def run_sql_as_owner(bench: Bench, sql: str) -> None:
+    """A statement by itself, outside a transaction; a refusal is raised as PostgreSQL's own error."""
+    async with bench.exclusive():
+        owner = bench.owner
+        await owner.execute(
+            f"SET search_path = {MIGRATION_PATH}; SET wakestorm.now = '{bench.clock.now().isoformat()}'"
+        )
+        try:
+            await owner.execute(sql)
+        finally:
+            await owner.execute("RESET search_path; RESET wakestorm.now")
 
 
 async def call_function(bench: Bench, step: Call) -> Finding:

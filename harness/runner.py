@@ -21,6 +21,7 @@ from harness.evidence import Evidence
 from harness.expectations import Finding, World, evaluate, http_finding, is_from_database
 from harness.failing import failure_of
 from harness.gathering import gathered, image_rows, ledger_of
+from harness.migrating import heal, migrate
 from harness.observe import ObservationTimedOut, Observer
 from harness.plan import Plan
 from harness.plan_steps import (
@@ -32,6 +33,7 @@ from harness.plan_steps import (
     Hook,
     Http,
     InsertRows,
+    Migrate,
     Offline,
     Power,
     RunSql,
@@ -41,7 +43,7 @@ from harness.plan_steps import (
     UpdateRows,
     Wake,
 )
-from harness.rows import call_function, insert_rows, run_sql, update_rows
+from harness.rows import call_function, give
 from harness.sending import send
 from harness.verdict import Verdict
 
@@ -145,16 +147,14 @@ class Runner:
                 await self._advance(step)
             case Offline():
                 await self._offline(step)
-            case InsertRows():
-                await insert_rows(bench, step)
-            case UpdateRows():
-                await update_rows(bench, step)
-            case RunSql():
-                await run_sql(bench, step.sql)
+            case InsertRows() | UpdateRows() | RunSql():
+                await give(bench, step)
             case Send():
                 await send(bench, step)
             case ActOn():
                 await bench.act(step)
+            case Migrate():
+                self._demand("a migration", await migrate(bench, step))
             case Call():
                 await self._call(step)
             case Http():
@@ -331,7 +331,7 @@ class Runner:
         everybody = range(len(bench.duts))
         for dut in bench.duts:
             dut.heal()
-        await bench.heal()
+        await heal(bench)
         await self._wait_asleep(everybody)
         for _ in range(self.plan.drain_wakes):
             woken = [dut for dut in bench.duts if dut.wakes]

@@ -17,6 +17,7 @@ from pydantic import Discriminator, Field, Tag
 from harness.scenario_acts import BrokerStep, DatabaseStep, ServerStep
 from harness.scenario_board_steps import ConsoleStep, FlashStep
 from harness.scenario_devices import DeviceGroup
+from harness.scenario_migration import HEAD, Revision
 from harness.scenario_steps import (
     STEP_MODELS,
     AdvanceStep,
@@ -25,6 +26,7 @@ from harness.scenario_steps import (
     GivenStep,
     HookStep,
     HttpStep,
+    MigrateStep,
     OfflineStep,
     PowerStep,
     SendStep,
@@ -56,6 +58,7 @@ AnyStep = Annotated[
     | Annotated[ServerStep, Tag("<server>")]
     | Annotated[BrokerStep, Tag("<broker>")]
     | Annotated[DatabaseStep, Tag("<database>")]
+    | Annotated[MigrateStep, Tag("<migrate>")]
     | Annotated[CallStep, Tag("<call>")]
     | Annotated[HttpStep, Tag("<http>")]
     | Annotated[PowerStep, Tag("<power>")]
@@ -95,6 +98,10 @@ class Scenario(StrictModel):
     seed: int = Field(1, ge=0, le=2**63 - 1, description="Where all chance comes from.")
     start: Instant = Field(START_DEFAULT, description="Scenario time at the first step.")
     time_limit_ms: Duration = Field(86_400_000, alias="time_limit", description="Most scenario time it may take.")
+    revision: Revision = Field(
+        HEAD,
+        description="Where the schema begins. At an older revision than head no server runs until `server: start`.",
+    )
     servers: int = Field(1, ge=1, le=8, description="How many servers run side by side.")
     devices: dict[GroupName, DeviceGroup] = Field(
         default_factory=dict, max_length=200, description="Groups of devices by name."

@@ -118,6 +118,14 @@ STEPS: Final[dict[str, str]] = {
     "database": """\
 - database: {do: stop, for: 30s}
 """,
+    "migrate": """\
+- server: stop
+- migrate: legacy_base
+- migrate: {sql: "ALTER TABLE device_images ADD CONSTRAINT named UNIQUE (device_id, captured_at)"}
+- migrate: {sql: "SELECT no_such_function()", fails: "42883"}
+- migrate: head
+- server: start
+""",
     "call": """\
 - call: {function: timeout_stale_images, count: {min: 0}}
 - call: {function: fn_check_image_resumable, args: ["${yard[0].id}", image_1.jpg]}

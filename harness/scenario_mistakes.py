@@ -13,7 +13,7 @@ from harness.errors import did_you_mean
 from harness.matrix import PathMistake
 from harness.scenario import Scenario
 from harness.scenario_expect import RowsExpectation
-from harness.scenario_steps import RESERVED_KINDS, STEP_MODELS
+from harness.scenario_steps import STEP_MODELS
 from harness.units import LanguageError
 
 _TAGGED: Final[dict[str, type[BaseModel]]] = {
@@ -105,9 +105,6 @@ def _no_kind(path: str, value: object) -> PathMistake:
         return PathMistake(
             path, f"a step has exactly one kind, found {' and '.join(kinds)}", "make each a step of its own"
         )
-    for key in value:
-        if key in RESERVED_KINDS:
-            return PathMistake(f"{path}.{key}", f"steps of the kind {key} come with a later version", None)
     words = [key for key in value if key != "note"] or [""]
     return PathMistake(path, f"no kind of step is called {words[0]!r}", did_you_mean(words[0], tuple(STEP_MODELS)))
 

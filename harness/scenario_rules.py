@@ -25,7 +25,7 @@ from harness.scenario_steps import (
     WakeStep,
 )
 from harness.scenario_types import Row
-from harness.tables import TABLES
+from harness.tables import OLD_TABLES, TABLES
 from harness.units import LanguageError, format_duration
 
 DEVICES_MAX: Final = 20_000
@@ -39,7 +39,7 @@ class Vocabulary:
     profiles: Sequence[str] | None = None
     misbehaviours: Sequence[str] | None = None
     checks: Sequence[str] | None = None
-    tables: Sequence[str] | None = TABLES
+    tables: Sequence[str] | None = (*TABLES, *OLD_TABLES)
 
 
 def rule_mistakes(scenario: Scenario, words: Vocabulary) -> list[PathMistake]:

@@ -12,6 +12,7 @@ from harness.scenario_acts import BrokerStep, DatabaseStep, ServerStep
 from harness.scenario_board_steps import ConsoleStep, FlashStep
 from harness.scenario_expect import Expectation, HttpRequest, check_topic
 from harness.scenario_faults import Fault
+from harness.scenario_migration import MigrationField
 from harness.scenario_types import (
     IDENTIFIER_PATTERN,
     Count,
@@ -158,6 +159,12 @@ class ExpectStep(Step):
     expect: Expectation = Field(description="What must be so.")
 
 
+class MigrateStep(Step):
+    """Migrates the database, up or down; the servers should be stopped meanwhile. At the end it is made whole again."""
+
+    migrate: MigrationField = Field(description="A revision's name, or a mapping.")
+
+
 class Call(StrictModel):
     """A call of an SQL function, as the server's role."""
 
@@ -222,6 +229,7 @@ STEP_MODELS: Final[dict[str, type[Step]]] = {
     "server": ServerStep,
     "broker": BrokerStep,
     "database": DatabaseStep,
+    "migrate": MigrateStep,
     "call": CallStep,
     "http": HttpStep,
     "power": PowerStep,
@@ -230,6 +238,3 @@ STEP_MODELS: Final[dict[str, type[Step]]] = {
     "hook": HookStep,
 }
 """Every kind of step, by its key."""
-
-RESERVED_KINDS: Final = ("migrate",)
-"""Kinds that a later version will have."""

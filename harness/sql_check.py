@@ -12,10 +12,11 @@ from typing import Any, Final
 import asyncpg
 
 from harness.bench.postgres_cluster import OWNER, READER, Cluster
-from harness.bench.template import SEARCH_PATH
+from harness.bench.template import SEARCH_PATH, ensure_template
 from harness.errors import Mistake, ScenarioError, did_you_mean
 from harness.plan import Plan
-from harness.plan_steps import Expect, InsertRows, RowsSubject, RunSql, SqlSubject, StepPlan, UpdateRows
+from harness.plan_steps import Expect, InsertRows, Migrate, RowsSubject, RunSql, SqlSubject, StepPlan, UpdateRows
+from harness.scenario_migration import HEAD
 
 TYPO_STATES: Final = frozenset({"42601", "42703", "42P01", "42883", "42704", "42702", "42P02", "42803", "42804"})
 """SQLSTATEs of a statement that could never run: syntax, or a name or type that is not there."""
@@ -39,16 +40,19 @@ class _Place:
 
 async def check_sql(plans: Sequence[Plan], cluster: Cluster, template: str, database: str) -> None:
     """Raises ScenarioError with every statement and column that is not there; `database` is made and dropped."""
-    await cluster.create_database(database, template)
-    try:
-        mistakes = await _mistakes(plans, cluster, database)
-    finally:
-        await cluster.drop_database(database)
+    mistakes: list[Mistake] = []
+    for revision in sorted({revision for _, _, revision in _steps(plans)} or {HEAD}):
+        place = template if revision == HEAD else await ensure_template(cluster, revision)
+        await cluster.create_database(database, place)
+        try:
+            mistakes += await _mistakes(plans, cluster, database, revision)
+        finally:
+            await cluster.drop_database(database)
     if mistakes:
         raise ScenarioError(mistakes)
 
 
-async def _mistakes(plans: Sequence[Plan], cluster: Cluster, database: str) -> list[Mistake]:
+async def _mistakes(plans: Sequence[Plan], cluster: Cluster, database: str, revision: str) -> list[Mistake]:
     found: dict[Mistake, None] = {}
     for role, wanted in ((READER, SqlSubject), (OWNER, RunSql)):
         connection = await asyncpg.connect(
@@ -57,9 +61,9 @@ async def _mistakes(plans: Sequence[Plan], cluster: Cluster, database: str) -> l
         try:
             if role == OWNER:
                 columns = await _columns(connection)
-                found |= dict.fromkeys(_column_mistakes(plans, columns))
+                found |= dict.fromkeys(_column_mistakes(plans, columns, revision))
             reasons: dict[str, str | None] = {}
-            for place, sql in _statements(plans, wanted):
+            for place, sql in _statements(plans, wanted, revision):
                 if sql not in reasons:
                     reasons[sql] = await _reason(connection, sql)
                 reason = reasons[sql]
@@ -86,15 +90,15 @@ async def _columns(connection: Any) -> dict[str, list[str]]:
     return columns
 
 
-def _statements(plans: Sequence[Plan], kind: type) -> Iterator[tuple[_Place, str]]:
-    for plan, step in _steps(plans):
+def _statements(plans: Sequence[Plan], kind: type, revision: str) -> Iterator[tuple[_Place, str]]:
+    for plan, step in _steps_at(plans, revision):
         holder: Any = step.subject if isinstance(step, Expect) else step
         if isinstance(holder, SqlSubject | RunSql) and isinstance(holder, kind):
             yield _place(plan, step), holder.sql
 
 
-def _column_mistakes(plans: Sequence[Plan], columns: Mapping[str, list[str]]) -> Iterator[Mistake]:
-    for plan, step in _steps(plans):
+def _column_mistakes(plans: Sequence[Plan], columns: Mapping[str, list[str]], revision: str) -> Iterator[Mistake]:
+    for plan, step in _steps_at(plans, revision):
         holder: Any = step.subject if isinstance(step, Expect) else step
         place = _place(plan, step)
         if not isinstance(holder, RowsSubject | InsertRows | UpdateRows):
@@ -120,10 +124,20 @@ def _names(holder: RowsSubject | InsertRows | UpdateRows) -> Iterable[str]:
             return [*where, *(name for row in are or () for name in row), *order_by]
 
 
-def _steps(plans: Sequence[Plan]) -> Iterator[tuple[Plan, StepPlan]]:
+def _steps(plans: Sequence[Plan]) -> Iterator[tuple[Plan, StepPlan, str]]:
+    """Every step with the revision at which the schema stands then; watches with the first."""
     for plan in plans:
-        for step in (*plan.steps, *plan.watches):
-            yield plan, step
+        for watch in plan.watches:
+            yield plan, watch, plan.revision
+        revision = plan.revision
+        for step in plan.steps:
+            yield plan, step, revision
+            if isinstance(step, Migrate) and step.to is not None and step.fails is None:
+                revision = step.to
+
+
+def _steps_at(plans: Sequence[Plan], revision: str) -> Iterator[tuple[Plan, StepPlan]]:
+    return ((plan, step) for plan, step, found in _steps(plans) if found == revision)
 
 
 def _place(plan: Plan, step: StepPlan) -> _Place:

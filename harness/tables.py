@@ -2,6 +2,19 @@
 
 from typing import Final
 
+REVISIONS: Final = (
+    "legacy_base",
+    "APPLY_IMAGE_RESUME_MIGRATION",
+    "APPLY_PENDING_IMAGE_PROTOCOL_STATE",
+    "20251108200001_session_and_timeout_fix",
+    "20251108210000_remove_duplicate_device_sessions",
+    "wakestorm_tables",
+)
+"""The cameras' history, oldest first."""
+
+OLD_TABLES: Final = ("device_sessions",)
+"""Tables that only older revisions have."""
+
 TABLES: Final = (
     "companies",
     "device_ack_log",

@@ -160,11 +160,14 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def migrate_database(url: str, revision: str) -> int:
-    """`wakestorm db migrate`. Raises ServeError."""
+def migrate_database(url: str, revision: str, *, may_go_down: bool = False) -> int:
+    """`wakestorm db migrate`: what it says goes to standard output, how far it is to standard error."""
     from server.database import migrated
 
-    print(f"revision {migrated(url, revision)}")
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    print(f"revision {migrated(url, revision, may_go_down=may_go_down, say=print, tell=tell)}")
     return 0
 
 
@@ -223,6 +226,17 @@ def load_demo(url: str) -> int:
     print(
         f"{demo.device_name} ({demo.device_mac}): {demo.image_name} receiving, "
         f"{demo.received_chunks}/{demo.total_chunks} chunks"
+    )
+    return 0
+
+
+def load_duplicates(url: str) -> int:
+    """`wakestorm db demo --duplicates`. Raises ServeError."""
+    from server.demo import load_duplicates as load
+
+    load(url)
+    print(
+        "revision legacy_base with 78 duplicate rows of 13 images; now: wakestorm db migrate, then wakestorm db verify"
     )
     return 0
 

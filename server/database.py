@@ -9,10 +9,12 @@ from typing import Any, Final, TypeVar
 import asyncpg
 
 from server.clock import SystemClock
-from server.migrations.apply import HISTORIES, current, offline_sql, upgrade, upgrade_all
+from server.migrations.apply import HISTORIES, Listener, current, is_behind, move_all, offline_sql
+from server.migrations.environment import Say
+from server.migrations.progress import tell_of_indexes
 from server.migrations.script import MigrationStuck
 from server.monitor import time_out
-from server.serving import ServeError, newest_revision, place_of, words_of
+from server.serving import EXIT_USAGE, ServeError, newest_revision, place_of, words_of
 from server.store import Store, open_pool
 
 T = TypeVar("T")
@@ -46,17 +48,30 @@ def schema_sql(revision: str) -> str:
     return "".join(offline_sql(history=history) for history in HISTORIES)
 
 
-def migrated(url: str, revision: str) -> str | None:
+def migrated(
+    url: str, revision: str, *, may_go_down: bool = False, say: Say | None = None, tell: Say | None = None
+) -> str | None:
     """Brings the database to a revision of the cameras, `head`: every history; returns where the cameras stand.
 
-    Raises ServeError.
+    `say` gets the lines of the migrations, `tell` how far long work has come. Raises ServeError, also for an older
+    revision without `may_go_down`.
     """
 
     async def work() -> str | None:
-        if revision == "head":
-            await upgrade_all(url)
-        else:
-            await upgrade(url, revision)
+        stands_at = await current(url)
+        if not may_go_down and is_behind("cameras", revision, stands_at):
+            raise ServeError(
+                f"{place_of(url)} stands at {stands_at}, which is newer than {revision}: --down takes it back, "
+                "and deletes what newer revisions added",
+                EXIT_USAGE,
+            )
+        watching = asyncio.create_task(tell_of_indexes(url, tell)) if tell is not None else None
+        try:
+            await move_all(url, revision, listener=Listener(on_line=say, on_progress=tell))
+        finally:
+            if watching is not None:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
         return await current(url)
 
     return reached(url, work())

@@ -8,13 +8,16 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import asyncpg
 
 from server.database import reached
-from server.migrations.apply import upgrade_all
+from server.migrations.apply import current, upgrade, upgrade_all
+from server.serving import EXIT_USAGE, ServeError, place_of
 
+DUPLICATES: Final = Path(__file__).with_name("demo_duplicates.sql")
 DEVICE_NAME: Final = "Test Device 002 - Missing Chunks"
 DEVICE_MAC: Final = "TEST-ESP32-002"
 IMAGE_NAME: Final = "image_1762625082788.jpg"
@@ -75,6 +78,27 @@ def load(url: str) -> Demo:
     Raises ServeError where the database refuses.
     """
     return reached(url, _load(url))
+
+
+def load_duplicates(url: str) -> None:
+    """Seed 000's situation, in an empty database: revision legacy_base with 78 duplicate rows of 13 images.
+
+    Raises ServeError where the database is not empty, or refuses.
+    """
+    reached(url, _load_duplicates(url))
+
+
+async def _load_duplicates(url: str) -> None:
+    stands_at = await current(url)
+    if stands_at is not None:
+        raise ServeError(f"{place_of(url)} stands at {stands_at}: these rows need an empty database", EXIT_USAGE)
+    await upgrade(url, "legacy_base")
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        async with connection.transaction():
+            await connection.execute(DUPLICATES.read_text(encoding="utf-8"))
+    finally:
+        await connection.close()
 
 
 async def _load(url: str) -> Demo:

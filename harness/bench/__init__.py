@@ -7,7 +7,7 @@ on real sockets; `postgres*` and `brokers` start the real parts; `virtual/` hold
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncpg
 
@@ -15,6 +15,9 @@ from harness.bench.clock import Changes, ScenarioClock
 from harness.history import History
 from harness.plan import Plan
 from harness.plan_steps import ActOn, HttpExchange
+
+if TYPE_CHECKING:
+    from harness.bench.schema import Schema
 
 
 class HttpAnswer:
@@ -37,6 +40,7 @@ class Bench(Protocol):
     changes: Changes
     history: History
     duts: Sequence[Any]
+    schema: Schema
     owner: asyncpg.Connection
     reader: asyncpg.Connection
     early: list[str]

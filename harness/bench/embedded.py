@@ -29,6 +29,7 @@ from harness.bench.embedded_levers import (
 )
 from harness.bench.messages import message_fields, topic_prefixes
 from harness.bench.postgres_cluster import OWNER, READER, SERVER, Cluster
+from harness.bench.schema import Schema
 from harness.bench.seeding import seed_fleet
 from harness.bench.standing import StandingFaults
 from harness.bench.template import SEARCH_PATH
@@ -83,13 +84,13 @@ class EmbeddedBench:
         assert isinstance(loop, VirtualLoop), "the embedded bench needs the virtual loop"
         self.plan = plan
         self.history = history
+        self.schema = Schema(cluster, database, template, plan.revision)
         self.clock = ScenarioClock(plan.start_ms)
         self.changes = Changes()
         self.duts: list[SimulatedDut] = []
         self._loop = loop
         self._cluster = cluster
         self._database = database
-        self._template = template
         self.objects = folder / "objects"
         latency = Rng(f"{plan.seed}/network")
         self._network = MemoryNetwork(loop, lambda: latency.between(*LATENCY_US))
@@ -145,12 +146,12 @@ class EmbeddedBench:
     async def start(self) -> None:
         """Clone the database, start broker and servers, make the devices."""
         self._superuser = await self._admin.enter_async_context(self._cluster.admin())
-        await self._cluster.create_database(self._database, self._template, by=self._superuser)
+        await self.schema.create(by=self._superuser)
         self.owner = await self._connect(OWNER)
         self.reader = await self._connect(READER)
         await self.fill()
         self._levers.broker.listen()
-        for server in self._servers:
+        for server in self._servers if self.schema.is_newest else ():
             await self._boot(server)
         places = FleetPlaces(seed=self.plan.seed)
         lined = self.plan.devices_with_line_faults

@@ -30,6 +30,7 @@ from harness.bench.processes_duts import make_devices
 from harness.bench.processes_server import ServerProcess, ServerState
 from harness.bench.processes_tap import FENCE_TOPICS, BrokerTap
 from harness.bench.processes_time import Pacer, RealTimeChanges
+from harness.bench.schema import Schema
 from harness.bench.seeding import seed_fleet
 from harness.bench.template import SEARCH_PATH, ensure_template
 from harness.dut.kinds import DutOrder
@@ -129,7 +130,8 @@ class ProcessesBench:
         self.history.append(self.clock.elapsed_ms(), "info", "broker", kind_of_broker=self.broker.kind)
         if needs_own_cluster(self.plan):
             await self._start_own_cluster()
-        await self.cluster.create_database(self.database, self._template)
+        self.schema = Schema(self.cluster, self.database, self._template, self.plan.revision)
+        await self.schema.create()
         self._ends.push_async_callback(self.cluster.drop_database, self.database)
         self.owner = cast("asyncpg.Connection", Renewable(await self._connect(OWNER)))
         self.reader = cast("asyncpg.Connection", Renewable(await self._connect(READER)))
@@ -143,7 +145,8 @@ class ProcessesBench:
             ServerProcess(number, self._arguments(number), self._log) for number in range(self.plan.servers)
         ]
         self._ends.push_async_callback(self._stop_servers)
-        await asyncio.gather(*(self._acts.boot(server) for server in self.servers))
+        if self.schema.is_newest:
+            await asyncio.gather(*(self._acts.boot(server) for server in self.servers))
         await make_devices(self)
         self._pacer.start()
         self._ends.push_async_callback(self._pacer.stop)

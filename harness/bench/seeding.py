@@ -51,18 +51,20 @@ async def _seed_device(
             device.timezone,
             place.location,
         )
-    await connection.execute(
-        "INSERT INTO devices (device_id, device_mac, device_code, device_name, is_active, provisioning_status,"
-        " device_type, wake_schedule_cron, location) VALUES ($1, $2, $3, $4, $5, $6, 'virtual', $7, $8)",
-        uuid.UUID(device.device_id),
-        device.mac,
-        f"DEVICE-ESP32S3-{device.number + 1:03d}",
-        place.device_name,
-        device.provisioning != "inactive",
-        _STATUS[device.provisioning],
-        device.cron,
-        place.location,
-    )
+    row = {
+        "device_id": uuid.UUID(device.device_id),
+        "device_mac": device.mac,
+        "device_code": f"DEVICE-ESP32S3-{device.number + 1:03d}",
+        "device_name": place.device_name,
+        "is_active": device.provisioning != "inactive",
+        "provisioning_status": _STATUS[device.provisioning],
+        "device_type": "virtual",
+        "wake_schedule_cron": device.cron,
+    }
+    if plan.revision == "head":
+        row["location"] = place.location  # older schemas have no place for it
+    numbers = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    await connection.execute(f"INSERT INTO devices ({', '.join(row)}) VALUES ({numbers})", *row.values())
     if is_mapped:
         await connection.execute(
             "INSERT INTO device_site_assignments (assignment_id, device_id, site_id) VALUES ($1, $2, $3)",

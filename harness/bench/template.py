@@ -23,8 +23,14 @@ CREATE FUNCTION {SCENARIO_SCHEMA}.now() RETURNS timestamptz LANGUAGE sql STABLE
 GRANT USAGE ON SCHEMA {SCENARIO_SCHEMA} TO {READER}, {SERVER};
 """
 
+MIGRATION_PATH: Final = f"public, {SCENARIO_SCHEMA}, pg_catalog"
+"""For SQL that makes things: they belong into public; `now()` is scenario time here too."""
 
-def template_name() -> str:
+JUDGE_READS: Final = f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}"
+"""Older revisions grant nothing; whoever judges a scenario has to see their rows all the same."""
+
+
+def template_name(revision: str = "head") -> str:
     """A name that changes with every migration file and with this one."""
     digest = hashlib.sha256()
     folder = Path(server.app.__file__).parent / "migrations"
@@ -32,20 +38,23 @@ def template_name() -> str:
         digest.update(file.relative_to(folder).as_posix().encode())
         digest.update(file.read_bytes())
     digest.update(Path(__file__).read_bytes())
+    digest.update(revision.encode())
     return f"wakestorm_template_{digest.hexdigest()[:16]}"
 
 
-async def ensure_template(cluster: Cluster) -> str:
+async def ensure_template(cluster: Cluster, revision: str = "head") -> str:
     """The template's name; built where the cluster does not have it, once however many processes ask."""
-    name = template_name()
-    await cluster.ensure_template(name, _build)
+    name = template_name(revision)
+    await cluster.ensure_template(name, lambda dsn: _build(dsn, revision))
     return name
 
 
-async def _build(dsn: str) -> None:
-    await server.app.migrate(dsn)
+async def _build(dsn: str, revision: str) -> None:
+    await server.app.migrate(dsn, revision)
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute(_SCENARIO_TIME)
+        if revision != "head":
+            await connection.execute(JUDGE_READS)
     finally:
         await connection.close()

@@ -106,7 +106,7 @@ async def move(
     now: datetime | None = None,
 ) -> None:
     """Brings the database up or down to the revision, wherever it stands. Raises ValueError for an unknown one."""
-    going = downgrade if _is_behind(history, revision, await current(dsn, history=history)) else upgrade
+    going = downgrade if is_behind(history, revision, await current(dsn, history=history)) else upgrade
     await going(dsn, revision, history=history, listener=listener, now=now)
 
 
@@ -134,7 +134,7 @@ def revisions(history: str = "cameras") -> list[str]:
     return [found.revision for found in reversed(list(script.walk_revisions()))]
 
 
-def _is_behind(history: str, revision: str, stands_at: str | None) -> bool:
+def is_behind(history: str, revision: str, stands_at: str | None) -> bool:
     """Whether the revision is older than the one that the database stands at."""
     names = revisions(history)
     places = {None: -1, "base": -1, "head": len(names) - 1} | {name: place for place, name in enumerate(names)}

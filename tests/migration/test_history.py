@@ -11,6 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from harness.tables import REVISIONS as REVISIONS_OF_SCENARIOS
 from server.migrations import apply, describe
 from server.migrations.script import split_statements
 from tests.migration.support import Database
@@ -146,3 +147,24 @@ def test_scripts_are_split_at_their_own_semicolons(script: str, statements: list
 def test_a_script_without_its_last_semicolon_is_refused() -> None:
     with pytest.raises(ValueError, match="does not end with a semicolon"):
         split_statements("SELECT 1; SELECT 2")
+
+
+def test_scenarios_know_the_revisions() -> None:
+    assert list(REVISIONS_OF_SCENARIOS) == apply.revisions() == REVISIONS
+
+
+@pytest.mark.parametrize("revision", ["base", "legacy_base", "20251108200001_session_and_timeout_fix", "head"])
+async def test_up_or_down_to_a_revision_from_wherever_it_stands(empty: Database, revision: str) -> None:
+    for target in ("APPLY_PENDING_IMAGE_PROTOCOL_STATE", revision):
+        await apply.move_all(empty.dsn(), target)
+    at = {"base": None, "head": REVISIONS[-1]}.get(revision, revision)
+    assert await apply.current(empty.dsn()) == at
+    for history in apply.HISTORIES[1:]:
+        assert await apply.current(empty.dsn(), history=history) == (
+            apply.head_of(history) if revision == "head" else None
+        )
+
+
+async def test_an_unknown_revision_is_refused_with_those_that_there_are(empty: Database) -> None:
+    with pytest.raises(ValueError, match=r"no revision 'legacy_bas'; there are base, legacy_base, .*, head"):
+        await apply.move_all(empty.dsn(), "legacy_bas")

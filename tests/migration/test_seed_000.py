@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,11 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+import yaml
 
 import server.database
+from harness.bench.migration_benchmark import measure
+from harness.bench.postgres import Cluster
 from server.migrations import apply
 from server.migrations.script import MigrationStuck
 from tests.migration.support import Connection, Database
@@ -298,3 +303,66 @@ async def test_somebody_who_holds_the_table_is_waited_for_and_named(
             await apply.upgrade(empty.dsn(), RESUME)
     await apply.upgrade(empty.dsn(), RESUME)
     assert await apply.current(empty.dsn()) == RESUME
+
+
+def test_the_scenario_runs_the_demo(empty: Database) -> None:
+    path = Path(__file__).parents[2] / "scenarios" / "migration" / "duplicates-of-seed-000-are-cleaned-up.yaml"
+    assert yaml.safe_load(path.read_text(encoding="utf-8"))["steps"][0]["given"]["sql"] == DUPLICATES
+
+
+KILLED_BEFORE = (
+    "CREATE OR REPLACE PROCEDURE clean_up_duplicate_images",
+    "CALL clean_up_duplicate_images",
+    "CREATE UNIQUE INDEX CONCURRENTLY",
+    "RAISE NOTICE 'Resume system is now active!'",
+    "CALL fill_wire_image_names",
+)
+CHILD = """
+import asyncio, os, signal, sys
+from server.migrations.apply import Listener, upgrade
+
+def before_statement(statement):
+    if sys.argv[2] in statement:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(upgrade(sys.argv[1], listener=Listener(before_statement=before_statement)))
+"""
+
+
+async def test_after_kill_9_it_goes_on(empty: Database) -> None:
+    await _legacy(empty)
+    for text in KILLED_BEFORE:
+        child = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, empty.dsn(), text)
+        assert await child.wait() == -signal.SIGKILL, text
+    await apply.upgrade(empty.dsn())
+    answers = await asyncio.to_thread(server.database.verified, empty.dsn())
+    assert [value for _, value, _ in answers[:4]] == [0, 1, 5, 65]
+
+
+async def test_an_open_session_of_before_does_not_make_the_server_deaf(empty: Database) -> None:
+    await _legacy(empty)
+    async with empty.connect() as owner:
+        await owner.execute(
+            "INSERT INTO device_wake_sessions (device_id, wake_timestamp) SELECT device_id, '2025-12-01' FROM devices"
+        )
+        await owner.execute(
+            "INSERT INTO device_wake_payloads (payload_id, device_id, captured_at, received_at) "
+            "VALUES (md5('its own')::uuid, '57b7f85e-354f-4a51-a8f8-5aecff515768', '2025-12-01', '2025-12-02')"
+        )
+    await apply.upgrade(empty.dsn())
+    async with empty.connect() as owner:
+        rows = await owner.fetch(
+            "SELECT s.device_id, p.payload_id = md5('its own')::uuid AS is_own, p.session_id = s.session_id AS linked "
+            "FROM device_wake_sessions s JOIN device_wake_payloads p USING (payload_id) WHERE s.status = 'in_progress'"
+        )
+    assert len(rows) == 4 and all(row["linked"] for row in rows)
+    assert [str(row["device_id"]) for row in rows if row["is_own"]] == ["57b7f85e-354f-4a51-a8f8-5aecff515768"]
+
+
+async def test_ten_thousand_rows_with_duplicates_keep_the_lock_limit(cluster: Cluster) -> None:
+    """The short form of `wakestorm bench migrate`: while somebody writes, nothing is lost and nobody locked out."""
+    lines: list[str] = []
+    report = await measure(cluster, "migration_short_form", rows=10_000, duplicate_percent=10, on_line=lines.append)
+    assert (report.set_aside, report.images) == (1_000, 9_000 + report.written_meanwhile)
+    assert report.written_meanwhile > 0 and "clean-up: 1000 of 1000 duplicates moved" in lines
+    assert report.mistakes == []

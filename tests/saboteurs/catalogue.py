@@ -23,8 +23,11 @@ from server.session import Turn
 from server.view import DeviceView, ImageView, SessionView
 from server.wire.messages import Metadata, MissingChunks, Resume
 from server.wire.states import AckType
+from tests.saboteurs import migrations
 
 Undo = Callable[[], None]
+
+SEED_000_DUPLICATES = "migration/duplicates-of-seed-000-are-cleaned-up.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +256,13 @@ SABOTEURS: tuple[Saboteur, ...] = (
     _of(unchecked_bytes, "profiles/jpeg-without-markers.yaml"),
     _of(resume_on_wrong_topic, "protocol/hello-with-pending-image-resumes-it.yaml"),
     _of(override_not_cleared, "protocol/manual-wake-override-captures-at-once.yaml"),
+    _of(migrations.worst_version_kept, SEED_000_DUPLICATES),
+    _of(migrations.removed_without_backup, SEED_000_DUPLICATES),
+    _of(migrations.pointers_dropped, SEED_000_DUPLICATES),
+    _of(migrations.old_handler_left, SEED_000_DUPLICATES),
+    _of(migrations.chunks_left_behind, "migration/half-a-transfer-goes-on-after-the-migration.yaml"),
+    _of(migrations.counts_of_chunks_that_are_gone, "migration/any-revision-is-brought-up-and-serves.yaml"),
+    _of(migrations.open_session_without_payload, "migration/any-revision-is-brought-up-and-serves.yaml"),
     _of(last_copy_wins, "chunks/a-chunk-with-other-bytes-does-not-replace-the-first.yaml"),
 )
 """All of them; each is caught by its scenario, and most by others too."""

@@ -93,6 +93,8 @@ BEGIN
         SELECT s.device_id, s.session_id, s.site_id, s.program_id, s.company_id, p_captured_at
         FROM device_wake_sessions s WHERE s.session_id = p_session_id
         RETURNING payload_id INTO v_payload_id;
+        UPDATE device_wake_sessions s SET payload_id = v_payload_id
+        WHERE s.session_id = p_session_id AND s.payload_id IS NULL;
     END IF;
     UPDATE device_wake_payloads p
     SET

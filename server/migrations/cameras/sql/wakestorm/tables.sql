@@ -22,6 +22,24 @@ WHERE s.status = 'in_progress' AND EXISTS (
     WHERE n.device_id = s.device_id AND n.status = 'in_progress'
         AND (n.wake_timestamp, n.session_id) > (s.wake_timestamp, s.session_id)
 );
+-- A server goes on with an open session by its payload: without one it would be deaf to the device's next HELLO.
+UPDATE device_wake_sessions s
+SET payload_id = (
+    SELECT p.payload_id FROM device_wake_payloads p
+    WHERE p.device_id = s.device_id AND p.payload_status = 'in_progress' AND p.received_at >= s.wake_timestamp
+    ORDER BY p.received_at DESC, p.payload_id LIMIT 1
+)
+WHERE s.status = 'in_progress';
+UPDATE device_wake_payloads p SET session_id = s.session_id
+FROM device_wake_sessions s WHERE s.payload_id = p.payload_id AND s.status = 'in_progress';
+WITH made AS (
+    INSERT INTO device_wake_payloads (device_id, session_id, captured_at, received_at)
+    SELECT s.device_id, s.session_id, s.wake_timestamp, s.wake_timestamp
+    FROM device_wake_sessions s WHERE s.status = 'in_progress' AND s.payload_id IS NULL
+    RETURNING session_id, payload_id
+)
+UPDATE device_wake_sessions s SET payload_id = made.payload_id FROM made WHERE made.session_id = s.session_id;
+
 CREATE UNIQUE INDEX device_wake_sessions_one_open ON device_wake_sessions (device_id) WHERE status = 'in_progress';
 CREATE INDEX idx_device_wake_sessions_open ON device_wake_sessions (last_message_at) WHERE status = 'in_progress';
 
