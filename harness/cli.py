@@ -21,6 +21,7 @@ from harness.cli_database import DatabaseUrl, database
 from harness.cli_errors import DEBUG_VARIABLE, interrupted, reported
 from harness.cli_faults import faults
 from harness.cli_firmware import firmware
+from harness.cli_flash import flash
 from harness.cli_originals import originals
 from harness.cli_proxy import proxy
 
@@ -266,6 +267,7 @@ def monitor(
 app.command(epilog=EXIT_CODES_HELP)(firmware)
 app.command(epilog=EXIT_CODES_HELP)(faults)
 app.command(epilog=EXIT_CODES_HELP)(proxy)
+app.command(epilog=EXIT_CODES_HELP)(flash)
 app.add_typer(boards)
 app.add_typer(originals)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from harness.dut.doctor import Diagnosis
     from harness.dut.inventory import BoardEntry
 
 boards = typer.Typer(
@@ -123,3 +125,88 @@ def _row(board_id: str, entry: BoardEntry, ports: list[Any]) -> dict[str, Any]:
         "held_by": str(holder) if holder else None,
         "notes": entry.notes,
     }
+
+
+@boards.command()
+def doctor(
+    names: Annotated[list[str] | None, typer.Argument(metavar="BOARD", help="Ids; without: all enabled.")] = None,
+    file: BoardsFile = INVENTORY,
+    as_json: AsJson = False,
+) -> None:
+    """Look what is wrong with boards, and say how to mend it. Resets each board.
+
+    Port, permission, who has it open, lock, loader, chip, MAC, flash size, console, boot. Exit code 1: a problem.
+
+    \b
+    Examples:
+      wakestorm boards doctor
+      wakestorm boards doctor yard-1 --json
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from harness.dut.doctor import examine
+    from harness.dut.finding import system_ports
+    from harness.dut.inventory import load_inventory
+
+    inventory = load_inventory(file)
+    chosen = [(name, inventory.board(name)) for name in names or ()]
+    chosen = chosen or [(name, entry) for name, entry in inventory.boards.items() if entry.enabled]
+    ports = system_ports()
+    with ThreadPoolExecutor(max(1, len(chosen))) as executor:
+        diagnoses = list(executor.map(lambda one: examine(one[0], one[1], ports), chosen))
+    for diagnosis in diagnoses:
+        _show_diagnosis(diagnosis, as_json=as_json)
+    raise typer.Exit(0 if all(diagnosis.is_well for diagnosis in diagnoses) else 1)
+
+
+def _show_diagnosis(diagnosis: Diagnosis, *, as_json: bool) -> None:
+    from harness.jsonable import json_line
+
+    if as_json:
+        findings = [
+            {"what": one.what, "text": one.text, "blame": one.blame and one.blame.value, "fix": one.fix or None}
+            for one in diagnosis.findings
+        ]
+        print(json_line({"board": diagnosis.board_id, "ok": diagnosis.is_well, "findings": findings}))
+        return
+    print(f"{'OK  ' if diagnosis.is_well else 'SICK'}  {diagnosis.board_id}")
+    for one in diagnosis.findings:
+        print(f"  {one.what}: {one.text}" if one.blame is None else f"  {one.what}: {one.blame}: {one.text}")
+        if one.fix:
+            print(f"    {one.fix}")
+
+
+class PowerChoice(StrEnum):
+    """What to do with a board's power."""
+
+    on = "on"
+    off = "off"
+    cycle = "cycle"
+
+
+@boards.command()
+def power(
+    name: Annotated[str, typer.Argument(metavar="BOARD", help="An id of the inventory.")],
+    what: Annotated[PowerChoice, typer.Argument(metavar="on|off|cycle", help="cycle: off, then on.")],
+    file: BoardsFile = INVENTORY,
+) -> None:
+    """Switch a board's power by what `power:` of the inventory names.
+
+    \b
+    Examples:
+      wakestorm boards power yard-1 cycle
+    """
+    from harness.dut.inventory import load_inventory
+    from harness.dut.power import power_switch
+    from harness.errors import UsageError
+
+    entry = load_inventory(file).board(name)
+    if entry.power.type == "lines":
+        raise UsageError(f"{name} is held by RTS, which lasts only while its port is open", hint="use it in a scenario")
+    switch = power_switch(name, entry.power)
+    if switch is None:
+        raise UsageError(f"{name} has no power switch", hint="give power: in the inventory")
+    if what is not PowerChoice.on:
+        switch.off()
+    if what is not PowerChoice.off:
+        switch.on()

@@ -166,14 +166,14 @@ class _Printer:
 
 
 def _port_of(word: str, boards: Path) -> str:
-    """The port itself, or the port of the board of that id. Raises UsageError."""
-    from harness.errors import UsageError
-
+    """The port itself, or the console's port of the board of that id. Raises UsageError, BoardNotFound."""
     if "://" in word or "/" in word or word.upper().startswith("COM"):
         return word
-    raise UsageError(
-        f"no port and no board is called {word!r}", hint=f"a device file, or an id of {boards}; `wakestorm boards ls`"
-    )
+    from harness.dut.finding import port_of, system_ports
+    from harness.dut.inventory import load_inventory
+
+    entry = load_inventory(boards).board(word)
+    return entry.console.port or port_of(word, entry, system_ports())
 
 
 symbols_app = typer.Typer(

@@ -24,17 +24,28 @@ class NvsRefused(Exception):
     """The generator can not make this partition; the text is what it said."""
 
 
-def nvs_csv(values: Mapping[str, Value], *, namespace: str = NAMESPACE, types: Mapping[str, str] | None = None) -> str:
-    """The generator's CSV. Numbers are u32 unless `types` names another encoding; true and false are u8."""
+def nvs_csv(
+    values: Mapping[str, Value],
+    *,
+    types: Mapping[str, str] | None = None,
+    also: Mapping[str, Mapping[str, Value]] | None = None,
+) -> str:
+    """The generator's CSV: `values` in our namespace, `also` in others.
+
+    Numbers are u32 (below 0 i32) unless `types` names another encoding for a key of ours; true and false are u8.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("key", "type", "encoding", "value"))
-    writer.writerow((namespace, "namespace", "", ""))
-    for key, value in values.items():
-        if not 1 <= len(key) <= KEY_CHARS_MAX:
-            raise NvsRefused(f"key {key!r} has {len(key)} characters, NVS has room for 1 to {KEY_CHARS_MAX}")
-        encoding, shown = _encoded(value)
-        writer.writerow((key, "data", (types or {}).get(key, encoding), shown))
+    ours = {NAMESPACE: values} if values else {}
+    for namespace, entries in {**ours, **(also or {})}.items():
+        writer.writerow((namespace, "namespace", "", ""))
+        for key, value in entries.items():
+            if not 1 <= len(key) <= KEY_CHARS_MAX:
+                raise NvsRefused(f"key {key!r} has {len(key)} characters, NVS has room for 1 to {KEY_CHARS_MAX}")
+            encoding, shown = _encoded(value)
+            named = (types or {}).get(key) if namespace == NAMESPACE else None
+            writer.writerow((key, "data", named or encoding, shown))
     return text.getvalue()
 
 
@@ -42,15 +53,15 @@ def nvs_image(
     values: Mapping[str, Value],
     *,
     size_bytes: int = PARTITION_BYTES,
-    namespace: str = NAMESPACE,
     types: Mapping[str, str] | None = None,
+    also: Mapping[str, Mapping[str, Value]] | None = None,
 ) -> bytes:
     """A whole NVS partition with these values. Raises NvsRefused when they don't fit or are not allowed."""
     if size_bytes % PAGE_BYTES or size_bytes < PAGES_MIN * PAGE_BYTES:
         raise NvsRefused(f"{size_bytes} bytes: NVS takes at least {PAGES_MIN} whole pages of {PAGE_BYTES}")
     with TemporaryDirectory(prefix="wakestorm-nvs-") as folder:
         source, image = Path(folder, "values.csv"), Path(folder, "nvs.bin")
-        source.write_text(nvs_csv(values, namespace=namespace, types=types), encoding="utf-8")
+        source.write_text(nvs_csv(values, types=types, also=also), encoding="utf-8")
         command = [
             sys.executable,
             "-m",

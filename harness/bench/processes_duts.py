@@ -23,7 +23,7 @@ from harness.dut.simulated import SimulatedDut
 from harness.dut.virtual import VirtualBoard
 from harness.plan_steps import PlannedDevice
 from simulator.link.paho import PahoLink
-from simulator.provisioning import NAMESPACE, encodings
+from simulator.provisioning import encodings
 from simulator.proxy import FaultProxy
 from simulator.rng import Rng
 from simulator.sites import FleetPlaces
@@ -179,7 +179,7 @@ class _nvs:
         from firmware_fixtures.esp32s3.nvs import nvs_image
 
         path = Path(self._folder.name, "nvs.bin")
-        path.write_bytes(nvs_image(self._values, namespace=NAMESPACE, types=encodings()))
+        path.write_bytes(nvs_image(self._values, types=encodings()))
         return path
 
     def __exit__(self, *_: object) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from harness.dut.finding import port_of, system_ports
 from harness.dut.inventory import BoardEntry, load_inventory, plain_mac
 from harness.dut.kinds import BoardOrder, DutOrder, kind_and_ids
 from harness.errors import UsageError
@@ -37,11 +38,7 @@ def board_orders(path: Path, ids: Sequence[str]) -> tuple[BoardOrder, ...]:
 
 def _order(path: Path, board_id: str, entry: BoardEntry) -> BoardOrder:
     match = entry.match
-    port = entry.console.port or (match.port if match is not None else None)
-    if port is None:
-        raise UsageError(
-            f"{path}: board {board_id} has no port", hint="give match: {port: ...}, or console: {port: ...}"
-        )
+    port = entry.console.port or port_of(board_id, entry, system_ports())
     if match is None or match.mac is None:
         raise UsageError(
             f"{path}: board {board_id} has no MAC, by which the server knows it", hint="wakestorm boards scan --merge"

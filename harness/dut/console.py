@@ -220,15 +220,19 @@ class Console:
 
     def write(self, text: str) -> None:
         """Send text as it is; a port that is away is waited for. Raises ConsoleError."""
+        self.write_bytes(text.encode())
+
+    def write_bytes(self, data: bytes) -> None:
+        """As `write`, for what is no text."""
         until_s = monotonic_s() + GONE_AT_MOST_S
         while True:
             with self._changed:
                 while self._serial is None:
                     if not self._changed.wait(max(0.0, until_s - monotonic_s())):
-                        raise self._cable(f"{self.port} is away, {text.strip()!r} can not be written")
+                        raise self._cable(f"{self.port} is away, {data[:80].strip()!r} can not be written")
                 serial = self._serial
             try:
-                serial.write(text.encode())
+                serial.write(data)
                 return
             except PortGone as error:
                 if monotonic_s() >= until_s:

@@ -69,6 +69,8 @@ def test_ota_data_chooses_the_slot(sequence: int, slot: int) -> None:
     first, second = (OtaDataSelectEntry.from_bytes(data[at : at + 32]) for at in (0, 0x1000))
     chosen, _ = OtaDataSelectEntry.select(first, second)
     assert chosen is not None and chosen.ota_slot(2) == slot
+    written = data[:32] if sequence % 2 else data[0x1000:0x1020]
+    assert chosen.to_bytes()[28:] == written[28:]  # the CRC
     assert set(ota_data()) == {0xFF}
 
 
