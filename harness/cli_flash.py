@@ -119,7 +119,7 @@ def result_fields(order: FlashOrder, result: FlashResult) -> dict[str, Any]:
                 "md5": planned.region.md5,
                 "action": planned.action.value,
                 "why": planned.why,
-                "written_before": planned.worn,
+                "written_from_here": planned.worn,
                 "flaw": planned.region.flaw,
             }
             for planned in result.plan

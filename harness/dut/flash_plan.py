@@ -18,7 +18,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlannedRegion:
-    """One region, what is done to it and why; `worn` counts the writes that are known of its sectors."""
+    """One region, what is done to it and why; `worn`: writes of its sectors from here, one just done included."""
 
     region: Region
     action: Action
@@ -65,7 +65,7 @@ def plan_lines(plan: Sequence[PlannedRegion]) -> list[str]:
     lines = []
     for planned in plan:
         region = planned.region
-        worn = f"; written {planned.worn} times before" if planned.worn else ""
+        worn = f"; written {planned.worn} times from here" if planned.worn else ""
         flaw = f"; BROKEN: {region.flaw}" if region.flaw else ""
         size = f"{len(region.data):>9,} B"
         words = [f"{planned.action.value:<5}", f"{region.offset:#08x}", size, f"{region.name:<{width}}"]

@@ -277,6 +277,9 @@ class _Flashing:
                 ended = run()
                 if (ended.code == 0) if is_answered is None else is_answered(ended):
                     return ended
+                if ended.code < 0:
+                    cause = f"esptool was ended from outside, by signal {-ended.code}"
+                    raise _Failed(Trouble("killed", Blame.HARNESS, cause, "flash again", False), "")
                 trouble = refined(trouble_of(ended.text), self.order.port, self.order.entry.console.baud)
                 self.result.failed_attempts.append(Attempt(step, number, trouble, last_words(ended.text)))
                 if not trouble.retry or number == limit:

@@ -36,7 +36,7 @@ def test_a_plan_says_why() -> None:
 def test_force_writes_all_and_unknown_is_written() -> None:
     assert {planned.action for planned in plan_of([BOOT, NVS], {"bootloader": True}, force=True)} == {Action.WRITE}
     (planned,) = plan_of([BOOT], {}, worn={"bootloader": 3})
-    assert planned.action is Action.WRITE and "written 3 times before" in plan_lines([planned])[0]
+    assert planned.action is Action.WRITE and "written 3 times from here" in plan_lines([planned])[0]
 
 
 def test_the_ledger_counts_sectors_not_names(tmp_path: Path) -> None:
