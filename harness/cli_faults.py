@@ -76,13 +76,14 @@ def _print_table(found: Sequence[FaultRow]) -> None:
     table.add_column("fault", no_wrap=True)
     table.add_column("layer", no_wrap=True)
     table.add_column("what it does", ratio=1)
-    table.add_column("benches", no_wrap=True)
+    table.add_column("on", no_wrap=True)
     for row in found:
-        able = [bench for bench in BENCHES if not row.reason_against(bench)]
-        table.add_row(row.name, row.layer, row.does, " ".join(able))
+        able = ["-" if row.reason_against(bench) else bench[0] for bench in BENCHES]
+        table.add_row(row.name, row.layer, row.does, "".join(able))
     console = Console(soft_wrap=False)
     console.print(table)
-    console.print(f"\n{len(found)} faults; `wakestorm faults NAME` explains one", highlight=False)
+    benches = ", ".join(f"{bench[0]} {bench}" for bench in BENCHES)
+    console.print(f"\n{len(found)} faults; on: {benches}; `wakestorm faults NAME` explains one", highlight=False)
 
 
 def _explained(row: FaultRow) -> Iterator[str]:
