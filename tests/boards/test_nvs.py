@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
-from simulator.board.nvs import PAGE_BYTES, read_nvs
+from simulator.board.nvs import PAGE_BYTES, crc, read_nvs
 
 CSV = """key,type,encoding,value
 cam,namespace,,
@@ -62,6 +63,20 @@ def test_what_is_damaged_is_passed_over(tmp_path: Path) -> None:
     assert "text" not in found["cam"] and found["cam"]["small"] == 200
     raw[20] ^= 1
     assert "small" not in read_nvs(bytes(raw)).get("cam", {})
+
+
+def test_data_that_looks_like_an_entry_is_data(tmp_path: Path) -> None:
+    body = b"small".ljust(16, b"\0") + b"\x07".ljust(8, b"\xff")
+    head = b"\x01\x01\x01\xff"
+    forged = head + struct.pack("<I", crc(head + body)) + body
+    source, target = tmp_path / "in.csv", tmp_path / "out.bin"
+    rows = ["key,type,encoding,value", "cam,namespace,,", "small,data,u8,200", f"blob,data,hex2bin,{forged.hex()}"]
+    source.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    module = "esp_idf_nvs_partition_gen"
+    subprocess.run(
+        [sys.executable, "-m", module, "generate", source, target, "0x3000"], check=True, capture_output=True
+    )
+    assert read_nvs(target.read_bytes()) == {"cam": {"small": 200, "blob": forged}}
 
 
 def test_blank_and_short() -> None:

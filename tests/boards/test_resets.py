@@ -34,6 +34,14 @@ def test_into_the_loader(steps: list[tuple[bool, bool]]) -> None:
     assert board.mode is Mode.APP
 
 
+def test_the_strap_counts_when_both_lines_are_left() -> None:
+    board = with_lines()
+    drive(board, [(False, True), (True, True)])
+    assert board.mode is Mode.HELD
+    drive(board, [(False, False)])
+    assert board.mode is Mode.APP
+
+
 def test_opening_a_port_resets_nothing() -> None:
     """Serial programs assert both lines when they open a port."""
     board = with_lines()
