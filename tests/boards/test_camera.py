@@ -10,9 +10,10 @@ import pytest
 
 from simulator.board.board import Mode
 from simulator.board.camera_config import BadSettings, camera_config
+from simulator.board.partition import ota_entry
 from simulator.camera import render
 from simulator.profile import profile_named
-from tests.support.board_images import CHAINS, ELF_SHA256, OTA_1, app, nvs
+from tests.support.board_images import CHAINS, ELF_SHA256, OTA_1, OTA_DATA, app, nvs
 from tests.support.board_world import ID, BoardWorld, board_world
 
 WHOLE = ["hello", "metadata", "chunk 0", "chunk 1", "chunk 2", "chunk 3"]
@@ -66,17 +67,32 @@ def _power_loss(back_after_ms: int) -> object:
     return fault_named("power_loss", back_after_ms=back_after_ms)
 
 
-def test_other_firmware_in_the_other_slot_finds_the_card() -> None:
-    """An upgrade in the middle of a pending image: the old firmware starts it over, the new one goes on."""
+def test_other_firmware_finds_the_card() -> None:
+    """An upgrade in the middle of a pending image: the old firmware would start it over, the new one goes on."""
 
     async def story(world: BoardWorld) -> None:
         world.app.switch.arm("chunk[1].sent", _power_loss(100))
         assert "version=3.0.0-no-resume" in await world.expect("cam: ready ")
+        flash = world.host.board.flash
+        flash.erase(OTA_DATA, 0x1000)
+        flash.program(OTA_DATA, ota_entry(2))
+        await world.expect("rst:0x1 (POWERON)")
+        assert "version=3.5.0" in await world.expect("cam: ready ")
+        await world.expect("cam: wake 2")
+        await world.expect("cam: sleep")
+        assert world.kinds == [*WHOLE[:4], "hello", "chunk 2", "chunk 3"]
+
+    play(story, app_0=app(version="3.0.0-no-resume"), app_1=app(offset=OTA_1))
+
+
+def test_firmware_without_resume_starts_over() -> None:
+    async def story(world: BoardWorld) -> None:
+        world.app.switch.arm("chunk[1].sent", _power_loss(100))
         await world.expect("rst:0x1 (POWERON)")
         await world.expect("cam: sleep")
         assert world.kinds == [*WHOLE[:4], *WHOLE]
 
-    play(story, app_0=app(version="3.0.0-no-resume"), app_1=app(offset=OTA_1))
+    play(story, app_0=app(version="3.0.0-no-resume"))
 
 
 @pytest.mark.parametrize(
