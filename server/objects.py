@@ -6,6 +6,7 @@ obstore's blocking calls only, behind the offload: its async ones complete on th
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -52,6 +53,8 @@ def object_key(sha256: str) -> str:
 class ObjectStore:
     """Put once, read many. `url` is a folder's path or any URL that obstore knows (s3://bucket/prefix).
 
+    Keys, region and endpoint of S3 come from the AWS_ variables; plain http:// needs AWS_ALLOW_HTTP=true.
+
     Every method raises StoreFailed where the store can't do its part.
     """
 
@@ -59,7 +62,8 @@ class ObjectStore:
         self._offload = offload
         self._store: Any
         if "://" in url:
-            options = {"connect_timeout": CONNECT_TIMEOUT, "timeout": REQUEST_TIMEOUT}
+            may_http = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("true", "1")
+            options = {"connect_timeout": CONNECT_TIMEOUT, "timeout": REQUEST_TIMEOUT, "allow_http": may_http}
             self._store = from_url(url, client_options=options, retry_config=RETRY)  # type: ignore[call-overload]
         elif url == ":memory:":
             self._store = MemoryStore()

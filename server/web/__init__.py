@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse, Response
 
 from server.clock import SteppedClock
 from server.store import DATABASE_ERRORS
+from server.web.described import DEVICE_MESSAGE, DEVICE_MESSAGE_BODY, HEALTH, METRICS, MONITOR
 from server.web.problems import add_problems
 from server.web.projects import image_routes, original_routes, project_routes
 from server.web.test_clock import add_test_clock
@@ -40,7 +41,7 @@ def http_app(app: App) -> FastAPI:
     for routes in (project_routes, image_routes, original_routes):
         api.include_router(routes(app))
 
-    @api.get("/health")
+    @api.get("/health", responses=HEALTH)
     async def health() -> JSONResponse:
         parts = {
             "database": await app.store.is_alive(),
@@ -50,13 +51,17 @@ def http_app(app: App) -> FastAPI:
         is_well = all(parts.values())
         return JSONResponse({"status": "ok" if is_well else "failing", **parts}, 200 if is_well else 503)
 
-    @api.get("/metrics")
+    @api.get("/metrics", response_class=Response, responses=METRICS)
     async def metrics() -> Response:
         with contextlib.suppress(*DATABASE_ERRORS):  # a database that is away is one more thing to be seen here
             app.metrics.show_originals(await app.originals.stats())
         return Response(app.metrics.text(), media_type="text/plain; version=0.0.4")
 
-    @api.post("/functions/v1/mqtt_device_handler")
+    @api.post(
+        "/functions/v1/mqtt_device_handler",
+        responses=DEVICE_MESSAGE,
+        openapi_extra={"requestBody": DEVICE_MESSAGE_BODY},
+    )
     async def device_message(request: Request) -> JSONResponse:
         topic, payload = _device_message(await request.body())
         if topic is None:
@@ -68,7 +73,7 @@ def http_app(app: App) -> FastAPI:
         answers = [{"topic": reply.topic, "payload": json.loads(reply.payload)} for reply in replies]
         return JSONResponse({"success": True, "replies": answers})
 
-    @api.post("/functions/v1/monitor_image_timeouts")
+    @api.post("/functions/v1/monitor_image_timeouts", responses=MONITOR)
     async def monitor(request: Request) -> JSONResponse:
         if not _may_monitor(request.headers.get("authorization", ""), app.settings.monitor_token):
             return _problem(401, "a bearer token is needed; the server's --monitor-token sets it")
@@ -91,9 +96,10 @@ def _device_message(body: bytes) -> tuple[str | None, bytes]:
         fields = json.loads(body)
         topic, payload = fields["topic"], fields["payload"]
         parse_uplink(topic)
+        data = payload.encode() if isinstance(payload, str) else json.dumps(payload).encode()
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, RemoteProtocolError) as error:
         return None, f'expected {{"topic": ..., "payload": {{...}}}}: {type(error).__name__}: {error}'.encode()
-    return topic, payload.encode() if isinstance(payload, str) else json.dumps(payload).encode()
+    return topic, data
 
 
 def _may_monitor(header: str, token: str | None) -> bool:

@@ -25,7 +25,7 @@ _TURNS_AFTER_STEP = 20
 def add_test_clock(api: FastAPI, app: App, clock: SteppedClock) -> None:
     """`POST /test-clock {"advance_ms": n}` or `{"advance_to": moment}`, and `GET /test-clock`."""
 
-    @api.post("/test-clock")
+    @api.post("/test-clock", include_in_schema=False)
     async def advance(request: Request) -> JSONResponse:
         try:
             step = _step(json.loads(await request.body()), clock)
@@ -36,7 +36,7 @@ def add_test_clock(api: FastAPI, app: App, clock: SteppedClock) -> None:
             await asyncio.sleep(0)
         return JSONResponse(_state(app, clock))
 
-    @api.get("/test-clock")
+    @api.get("/test-clock", include_in_schema=False)
     async def state(mark: int | None = None) -> JSONResponse:
         if mark is not None:
             app.parts.log("debug", f"{MARK} {mark}", device=None)
