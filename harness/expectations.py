@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.bench import Bench
@@ -238,8 +238,8 @@ def _per_device(world: World, devices: Sequence[int], what: str, wanted: Any, nu
 
 
 async def http_finding(bench: Bench, exchange: HttpExchange) -> Finding:
-    """Make the exchange and compare the answer."""
-    answer = await bench.http(exchange)
+    """Make the exchange and compare the answer; what is to be kept of it is put into `bench.kept`."""
+    answer = await bench.http(_filled(exchange, bench.kept))
     try:
         body = json.loads(answer.body)
     except ValueError:
@@ -247,8 +247,36 @@ async def http_finding(bench: Bench, exchange: HttpExchange) -> Finding:
     is_status = answer.status < 400 if exchange.status is None else answer.status == exchange.status
     is_body = exchange.contains is None or json_contains(exchange.contains, body)
     is_text = exchange.text is None or exchange.text.encode() in answer.body
+    for name, place in exchange.keep.items():
+        value = _at(body, place)
+        if value is None:
+            return Finding(
+                holds=False, expected=f"{place} in the answer", found=answer.body[:400].decode("utf-8", "replace")
+            )
+        bench.kept[name] = str(value)
     return Finding(
         holds=is_status and is_body and is_text,
         expected=f"{exchange.method} {exchange.path}: {exchange.status or 'success'} {json.dumps(exchange.contains)}",
         found=f"{answer.status} {answer.body[:400].decode('utf-8', 'replace')}",
     )
+
+
+def _filled(exchange: HttpExchange, kept: Mapping[str, str]) -> HttpExchange:
+    """With what earlier answers gave; a name that nothing was kept under stays as it is written."""
+    path, body = exchange.path, exchange.body
+    for name, value in kept.items():
+        path = path.replace(f"${{kept.{name}}}", value)
+        body = None if body is None else body.replace(f"${{kept.{name}}}".encode(), value.encode())
+    return replace(exchange, path=path, body=body)
+
+
+def _at(body: Any, place: str) -> Any:
+    """The value at `0.id` of a JSON value, None where there is none."""
+    for word in place.split("."):
+        if isinstance(body, list) and word.isdecimal() and int(word) < len(body):
+            body = body[int(word)]
+        elif isinstance(body, dict):
+            body = body.get(word)
+        else:
+            return None
+    return body

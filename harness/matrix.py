@@ -73,16 +73,31 @@ def substituted(value: Any, values: Mapping[str, Scalar]) -> Any:
     return _PLACE.sub(lambda place: _text(values[place[1]]) if place[1] in values else place[0], value)
 
 
+def _names_kept(tree: Any) -> Iterator[str]:
+    """What `keep` of some step takes from an answer."""
+    if isinstance(tree, dict):
+        if isinstance(tree.get("keep"), dict):
+            yield from map(str, tree["keep"])
+        for item in tree.values():
+            yield from _names_kept(item)
+    elif isinstance(tree, list):
+        for item in tree:
+            yield from _names_kept(item)
+
+
 def name_mistakes(tree: dict[str, Any], names: list[str]) -> list[PathMistake]:
     """Places whose name nobody gives, and names that no place uses."""
     mistakes: list[PathMistake] = []
     used: set[str] = set()
+    kept = {f"kept.{name}" for name in _names_kept(tree)}
     for path, text in texts_of(tree, ""):
         if path.startswith("matrix."):
             continue
         for place in _PLACE.findall(text):
             used.add(place)
-            if place not in names and DEVICE_PLACE.fullmatch(f"${{{place}}}") is None:
+            if place in kept or place in names:
+                continue
+            if DEVICE_PLACE.fullmatch(f"${{{place}}}") is None:
                 hint = (
                     did_you_mean(place, names)
                     if names

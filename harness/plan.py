@@ -37,6 +37,7 @@ from harness.plan_steps import (
     UpdateRows,
     Wake,
 )
+from harness.plan_upload import planned_upload
 from harness.scenario import Case, LoadedScenario, Scenario
 from harness.scenario_acts import Act, BrokerStep, DatabaseStep, ServerStep
 from harness.scenario_board_steps import ConsoleStep, FlashStep
@@ -52,6 +53,7 @@ from harness.scenario_steps import (
     OfflineStep,
     PowerStep,
     SendStep,
+    UploadStep,
     WakeStep,
 )
 from harness.scenario_types import Scalar, Step
@@ -172,6 +174,8 @@ class _Compiler:
                 return self._call(step, place)
             case HttpStep():
                 return Http(place=place, note=step.note, exchange=planned_http(step.http, self.fleet))
+            case UploadStep():
+                return Http(place=place, note=step.note, exchange=planned_upload(step.upload, self.fleet))
             case HookStep():
                 module, function = step.hook.split(":")
                 args = self.fleet.filled(dict(step.args))

@@ -58,6 +58,7 @@ def planned_http(request: HttpRequest, fleet: Fleet) -> HttpExchange:
         status=request.status,
         contains=fleet.filled(request.contains),
         text=fleet.filled(request.text),
+        keep=dict(request.keep),
     )
 
 

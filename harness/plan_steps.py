@@ -206,7 +206,10 @@ class Call(PlannedStep):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpExchange:
-    """A request and what its answer must be; `status` None is anything below 400. Bodies are JSON text."""
+    """A request and what its answer must be; `status` None is anything below 400.
+
+    `keep` names places in the answer, such as `0.id`, whose values later exchanges put in for `${kept.name}`.
+    """
 
     method: str
     path: str
@@ -216,6 +219,7 @@ class HttpExchange:
     status: int | None
     contains: Json
     text: str | None
+    keep: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

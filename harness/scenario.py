@@ -30,6 +30,7 @@ from harness.scenario_steps import (
     OfflineStep,
     PowerStep,
     SendStep,
+    UploadStep,
     WakeStep,
 )
 from harness.scenario_types import Duration, GroupName, Instant, Scalar, Step, StrictModel, WhoField
@@ -61,6 +62,7 @@ AnyStep = Annotated[
     | Annotated[MigrateStep, Tag("<migrate>")]
     | Annotated[CallStep, Tag("<call>")]
     | Annotated[HttpStep, Tag("<http>")]
+    | Annotated[UploadStep, Tag("<upload>")]
     | Annotated[PowerStep, Tag("<power>")]
     | Annotated[FlashStep, Tag("<flash>")]
     | Annotated[ConsoleStep, Tag("<console>")]

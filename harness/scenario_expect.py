@@ -117,6 +117,10 @@ class PhotosExpectation(StrictModel):
     count: Count = Field(description="Photos since the start of the scenario.")
 
 
+Keep = dict[Identifier, Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$")]]
+"""Names for values of an answer."""
+
+
 class HttpRequest(StrictModel):
     """One HTTP request to the server and what its answer must be."""
 
@@ -130,6 +134,10 @@ class HttpRequest(StrictModel):
     )
     contains: Any = Field(None, description="The answer's JSON has at least these keys and values, at any depth.")
     text: str | None = Field(None, description="The answer's text contains this.")
+    keep: Keep = Field(
+        default_factory=dict,
+        description="Name: place in the answer's JSON, as `project: id`; `${kept.project}` in a later path or body.",
+    )
 
 
 def _rows_kind(value: object) -> str:

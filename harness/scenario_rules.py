@@ -22,6 +22,7 @@ from harness.scenario_steps import (
     OfflineStep,
     PowerStep,
     SendStep,
+    UploadStep,
     WakeStep,
 )
 from harness.scenario_types import Row
@@ -112,6 +113,8 @@ def _steps(scenario: Scenario, words: Vocabulary) -> Iterator[PathMistake]:
                 yield from _which(scenario, step.server.which, f"{path}.server.which")
             case HttpStep():
                 yield from _which(scenario, step.http.which, f"{path}.http.which")
+            case UploadStep():
+                yield from _which(scenario, step.upload.which, f"{path}.upload.which")
             case PowerStep():
                 yield from _who(scenario, step.power.who, f"{path}.power.who")
             case FlashStep():

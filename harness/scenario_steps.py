@@ -26,6 +26,7 @@ from harness.scenario_types import (
     Topic,
     WhoField,
 )
+from harness.scenario_upload import Upload
 from harness.units import DURATION_PATTERN, LanguageError, parse_duration_ms
 
 HOOK_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"
@@ -190,6 +191,12 @@ class HttpStep(Step):
     http: HttpRequest = Field(description="The request and its answer.")
 
 
+class UploadStep(Step):
+    """Uploads a picture to a project of the server."""
+
+    upload: Upload = Field(description="The picture, and the answer.")
+
+
 class Power(StrictModel):
     """Power of devices, outside any message."""
 
@@ -232,6 +239,7 @@ STEP_MODELS: Final[dict[str, type[Step]]] = {
     "migrate": MigrateStep,
     "call": CallStep,
     "http": HttpStep,
+    "upload": UploadStep,
     "power": PowerStep,
     "flash": FlashStep,
     "console": ConsoleStep,

@@ -37,7 +37,8 @@ NODES: Final = _words(
 FUNCTIONS: Final = _words(
     "abs array_agg array_length array_position array_to_string avg bool_and bool_or btrim cardinality "
     "ceil char_length coalesce concat concat_ws count date_part date_trunc decode dense_rank encode every "
-    "extract first_value floor fn_now greatest jsonb_agg jsonb_array_elements jsonb_array_elements_text "
+    "extract first_value floor fn_count_original_references fn_now greatest "
+    "jsonb_agg jsonb_array_elements jsonb_array_elements_text "
     "jsonb_array_length jsonb_build_object jsonb_each jsonb_each_text jsonb_extract_path_text "
     "jsonb_object_agg jsonb_object_keys jsonb_typeof justify_interval lag last_value lead least left "
     "length like_escape lower ltrim make_interval max md5 min now nullif octet_length overlay "

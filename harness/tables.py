@@ -32,8 +32,12 @@ TABLES: Final = (
     "device_wake_sessions",
     "devices",
     "duplicate_images_log",
+    "images",
+    "original_images",
     "programs",
+    "projects",
     "quarantined_messages",
     "sites",
+    "stray_objects",
 )
-"""Every table of the cameras' schema."""
+"""Every table of the schema."""

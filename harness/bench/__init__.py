@@ -45,6 +45,8 @@ class Bench(Protocol):
     reader: asyncpg.Connection
     early: list[str]
     """Acknowledgements that left a server before the COMMIT they stand for, as far as the bench can see that."""
+    kept: dict[str, str]
+    """What answers over HTTP gave, under the names of the scenario."""
     on_commit: list[Callable[[], Awaitable[None]]]
     """Called after every COMMIT of a server, before the next transaction (embedded), or often (processes)."""
 

@@ -103,6 +103,7 @@ class EmbeddedBench:
         self._broker = BrokerHost(Broker(), on_event=self._routed)
         self._servers = [ServerPlace(number) for number in range(plan.servers)]
         self._failures: list[str] = []
+        self.kept: dict[str, str] = {}
         self._names = {device.mac: device.name for device in plan.devices}
         self._admin = AsyncExitStack()
         self._superuser: asyncpg.Connection | None = None

@@ -96,6 +96,7 @@ class ProcessesBench:
         self.changes = RealTimeChanges()
         self.duts: list[Any] = []
         self.early: list[str] = []
+        self.kept: dict[str, str] = {}
         self.on_commit: list[Callable[[], Awaitable[None]]] = []
         self.cluster = cluster
         self.database = database

@@ -344,3 +344,40 @@ def test_the_service_by_id_and_hash_and_the_api_say_the_same(migrated_database: 
         assert f"wakestorm_originals_saved_bytes {float(len(PHOTO))}" in metrics
 
     run(migrated_database.dsn("ws_server"), tmp_path, body)
+
+
+def test_a_camera_photo_waits_for_a_store_that_is_away(
+    migrated_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(rig: Rig) -> None:
+        (device,) = await rig.rows(
+            "INSERT INTO devices (device_mac, provisioning_status) VALUES ('B8F862F9C1C4', 'mapped')"
+            " RETURNING device_id"
+        )
+        (image,) = await rig.rows(
+            "INSERT INTO device_images (device_id, image_name, captured_at, image_size, total_chunks, received_chunks,"
+            " status) VALUES ($1, 'image_1.jpg', $2, $3, 1, 1, 'receiving') RETURNING image_id",
+            device["device_id"],
+            rig.clock.now(),
+            len(PHOTO),
+        )
+        await rig.rows(
+            "INSERT INTO device_image_chunks (image_id, chunk_index, data) VALUES ($1, 0, $2)",
+            *(image["image_id"], PHOTO),
+        )
+
+        async def full(key: str, data: bytes) -> None:
+            raise StoreFailed(f"put {key}: No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(rig.app.objects, "put_at", full)
+            await rig.app.monitor.tick()
+        assert any("Image not stored: put originals/" in line for line in rig.lines)
+        assert await rig.rows("SELECT status, sha256 FROM device_images") == [{"status": "receiving", "sha256": None}]
+        assert await count_of(rig) is None
+        await rig.app.monitor.tick()
+        assert await rig.rows("SELECT status, sha256 FROM device_images") == [{"status": "complete", "sha256": HASH}]
+        assert await count_of(rig) == 1
+        await rig.assert_sound(after_clean_up=True)
+
+    run(migrated_database.dsn("ws_server"), tmp_path, body)

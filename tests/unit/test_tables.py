@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.tables import TABLES
 
-MIGRATIONS = Path(__file__).parents[2] / "server" / "migrations" / "cameras"
+MIGRATIONS = Path(__file__).parents[2] / "server" / "migrations"
 
 
 def test_tables_are_what_the_migrations_leave() -> None:
