@@ -137,6 +137,9 @@ STEPS: Final[dict[str, str]] = {
     json: {device_id: "${yard[0].mac}", status: Alive, pendingImg: 0}
     status: 200
 """,
+    "upload": """\
+- upload: {project: 6f1c0f0e-0000-4000-8000-000000000001, styles: [original, thumbnail], keep: {photo: 0.id}}
+""",
     "power": """\
 - power: {who: "yard[1]", do: loss, for: 10s}
 """,

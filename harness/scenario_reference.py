@@ -73,7 +73,18 @@ _PARTS: Final = (
     ),
     (
         "Payloads of other steps",
-        ("Given", "Send", "ServerAction", "BrokerAction", "DatabaseAction", "Call", "Power", "Flash", "Console"),
+        (
+            "Given",
+            "Send",
+            "ServerAction",
+            "BrokerAction",
+            "DatabaseAction",
+            "Call",
+            "Upload",
+            "Power",
+            "Flash",
+            "Console",
+        ),
     ),
     ("The end", ("Drain", "Waiver")),
 )
