@@ -6,6 +6,8 @@ SQL stands in `queries/`. Locks are taken in the order of keys, devices before d
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -98,6 +100,7 @@ async def open_pool(dsn: str, *, size: int = 4, **options: Any) -> asyncpg.Pool:
 
     Every statement is by key, so one plan serves all its calls: planning anew is half of what a batch costs.
     """
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)  # a page for each outage, which the server logs itself
     session = {"plan_cache_mode": "force_generic_plan"} | options.pop("server_settings", {})
     return await asyncpg.create_pool(
         dsn,
@@ -133,10 +136,10 @@ class Store:
             try:
                 await connection.execute(_beginning(now, lock, sorted(lock_devices)))
                 yield connection
+                await connection.execute("COMMIT")
             except BaseException as error:
                 await _roll_back(connection, error)
                 raise
-            await connection.execute("COMMIT")
 
     async def image_to_complete(self, image_id: UUID) -> asyncpg.Record | None:
         """The MAC, the announcement and the bytes of an image, outside of a batch."""
@@ -164,13 +167,14 @@ async def _roll_back(connection: Connection, error: BaseException) -> None:
 
     So is one to a database that was demoted: its session stays read-only, also after the way back.
     """
-    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-        connection.terminate()
-        return
-    try:
-        await connection.execute("ROLLBACK")
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
-        connection.terminate()
+    with contextlib.suppress(asyncpg.InterfaceError):  # lost meanwhile, and the pool has taken it away
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            connection.terminate()
+            return
+        try:
+            await connection.execute("ROLLBACK")
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+            connection.terminate()
 
 
 def _beginning(now: datetime, lock: HashLock | None, macs: Sequence[str]) -> str:
