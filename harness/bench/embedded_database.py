@@ -46,7 +46,7 @@ class EmbeddedDatabase:
         crash_host: Callable[[str], Awaitable[None]],
         note: Callable[[str, str], None],
     ) -> None:
-        self.points = RequestPoints(loop, self._strike)
+        self.points = RequestPoints(loop, self._strike, self._note_strike)
         self.is_paused = False
         self._is_down = False
         self._most_connections: int | None = None
@@ -153,9 +153,12 @@ class EmbeddedDatabase:
     async def disarm(self) -> None:
         self.points.armed.clear()
 
+    def _note_strike(self, strike: Strike) -> None:
+        self._note("database", f"{strike.how} at {strike.at}")
+
     async def _strike(self, strike: Strike, connection: MeteredProtocol) -> None:
         """The backend of the connection ends, or its server does; returns when it is gone."""
-        self._note("database", f"{strike.how} at {strike.at}")
+        self._note_strike(strike)
         if strike.how == "crash":
             await self._crash_host((connection.tag or "").partition("#")[0])
             return

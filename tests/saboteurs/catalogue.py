@@ -24,6 +24,7 @@ from server.view import DeviceView, ImageView, SessionView
 from server.wire.messages import Metadata, MissingChunks, Resume
 from server.wire.states import AckType
 from tests.saboteurs import migrations
+from tests.saboteurs import timeouts
 
 Undo = Callable[[], None]
 
@@ -264,5 +265,14 @@ SABOTEURS: tuple[Saboteur, ...] = (
     _of(migrations.counts_of_chunks_that_are_gone, "migration/any-revision-is-brought-up-and-serves.yaml"),
     _of(migrations.open_session_without_payload, "migration/any-revision-is-brought-up-and-serves.yaml"),
     _of(last_copy_wins, "chunks/a-chunk-with-other-bytes-does-not-replace-the-first.yaml"),
+    _of(timeouts.counter_raised_twice, "timeout/every-timeout-counts-once.yaml"),
+    _of(timeouts.timeout_from_created_at, "timeout/decision-timeouts-follow-the-schedule.yaml"),
+    _of(timeouts.command_sent_while_asleep, "timeout/retry-at-the-next-wake-completes.yaml"),
+    _of(timeouts.expiry_ignored, "timeout/expired-commands.yaml"),
+    _of(timeouts.window_ignored, "timeout/retry-waits-for-its-time-and-its-device.yaml"),
+    _of(timeouts.chunks_left_behind, "smoke/photo-is-stored.yaml"),
+    _of(timeouts.staged_chunks_left_behind, "soak/late-copy-of-a-stored-chunk-is-forgotten.yaml"),
+    _of(timeouts.lost_answer_is_written_again, "faults/a-lost-answer-doubles-nothing.yaml"),
+    _of(timeouts.read_only_connection_kept, "faults/database-read-only.yaml"),
 )
 """All of them; each is caught by its scenario, and most by others too."""

@@ -64,12 +64,13 @@ OnStrike = Callable[[Strike, MeteredProtocol], Awaitable[None]]
 class RequestPoints:
     """See `Points` in `meter`. `requests` counts what servers asked, `commits` their COMMITs."""
 
-    def __init__(self, loop: VirtualLoop, on_strike: OnStrike) -> None:
+    def __init__(self, loop: VirtualLoop, on_strike: OnStrike, on_fail: Callable[[Strike], None]) -> None:
         self.armed: list[Strike] = []
         self.requests = 0
         self.commits = 0
         self._loop = loop
         self._on_strike = on_strike
+        self._on_fail = on_fail
         self._context = contextvars.copy_context()
         self._texts: WeakKeyDictionary[MeteredProtocol, dict[bytes, str]] = WeakKeyDictionary()
         self._unanswered: dict[MeteredProtocol, Strike] = {}
@@ -90,6 +91,7 @@ class RequestPoints:
         if strike is None:
             return data
         if strike.how == "fail":
+            self._on_fail(strike)
             return _simple_query(_RAISE.format(strike.sqlstate))
         still = self._struck[connection] = ExitStack()
         still.enter_context(self._loop.real_io(f"{strike.how} at {strike.at}"))
