@@ -23,8 +23,7 @@ from server.session import Turn
 from server.view import DeviceView, ImageView, SessionView
 from server.wire.messages import Metadata, MissingChunks, Resume
 from server.wire.states import AckType
-from tests.saboteurs import migrations
-from tests.saboteurs import timeouts
+from tests.saboteurs import migrations, timeouts
 
 Undo = Callable[[], None]
 
