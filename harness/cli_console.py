@@ -243,8 +243,10 @@ def register(app: typer.Typer, epilog: str) -> None:
     """Adds these commands to the command line."""
     from harness.cli_flakes import flakes
     from harness.cli_parity import parity
+    from harness.cli_timeline import timeline
 
     app.command(epilog=epilog)(console)
     app.command(epilog=epilog)(parity)
+    app.command(epilog=epilog)(timeline)
     app.add_typer(symbols_app)
     app.add_typer(flakes)

@@ -30,6 +30,7 @@ class BoardFixture:
         self.name = name
         self.console = console
         self.switch = switch
+        self.has_failed = False
         self.since = 0
         """Bad lines of the console count from this byte on."""
 

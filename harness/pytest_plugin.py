@@ -98,7 +98,8 @@ def _made(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> Iterator
     with opened_board(kind, inventory, tmp_path / f"board-{kind.replace(':', '-')}", log) as device:
         request.node.stash.setdefault(_USES, []).append(device)
         yield device
-        device.console.check(device.since)
+        if not device.has_failed:
+            device.console.check(device.since)
 
 
 @pytest.fixture(scope="session")
@@ -124,5 +125,6 @@ def pytest_runtest_makereport(
             item.user_properties.append(("blame", str(blame)))
             report.user_properties = list(item.user_properties)
         for device in devices:
+            device.has_failed = True
             report.sections.append((f"console of {device.name}", "\n".join(device.console.last_lines())))
     return report

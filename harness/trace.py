@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from harness.history import History, Record
 from harness.jsonable import json_line
 
 LABEL_LENGTH_CHARS_MAX: Final = 72
-_SHOWN_KINDS: Final = ("message", "capture", "fault", "wake", "sleep", "server")
+_SHOWN_KINDS: Final = ("message", "row", "capture", "fault", "wake", "sleep", "server")
 
 
 def sequence_lines(history: History, who: str | None = None, limit: int = 40) -> tuple[str, ...]:
@@ -26,6 +26,15 @@ def sequence_lines(history: History, who: str | None = None, limit: int = 40) ->
     head = max(1, limit // 3)
     tail = max(1, limit - head - 1)
     return (*lines[:head], f"... {len(lines) - head - tail} lines left out ...", *lines[-tail:])
+
+
+def line_of(plain: Mapping[str, Any]) -> str:
+    """One record of a history file as a line; serial lines and messages are shown whole."""
+    fields = {key: value for key, value in plain.items() if key not in ("t_ms", "kind", "who")}
+    record = Record(t_ms=plain["t_ms"], kind=plain["kind"], who=plain["who"], fields=fields)
+    if record.kind == "serial":
+        return f"{_stamp(record.t_ms)}  {record.who:<12} |  {fields.get('text', '')}"
+    return _line([record])
 
 
 def _folded(records: Sequence[Record]) -> list[list[Record]]:

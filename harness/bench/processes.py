@@ -30,6 +30,7 @@ from harness.bench.processes_duts import make_devices
 from harness.bench.processes_server import ServerProcess, ServerState
 from harness.bench.processes_tap import FENCE_TOPICS, BrokerTap
 from harness.bench.processes_time import Pacer, RealTimeChanges
+from harness.bench.row_changes import RowChanges
 from harness.bench.schema import Schema
 from harness.bench.seeding import seed_fleet
 from harness.bench.template import SEARCH_PATH, ensure_template
@@ -93,6 +94,11 @@ class ProcessesBench:
         self.login = login
         self.history = history
         self.clock = ScenarioClock(plan.start_ms)
+        self.row_changes = (
+            RowChanges(history, self.clock, {device.mac: device.name for device in plan.devices})
+            if self.dut_order.is_real_time
+            else None
+        )
         self.changes = RealTimeChanges()
         self.duts: list[Any] = []
         self.early: list[str] = []
@@ -236,6 +242,8 @@ class ProcessesBench:
             if ended is not None:
                 self.failures.append(ended)
         async with self._looking:
+            if self.row_changes is not None:
+                await self.row_changes.look(self.reader)
             for callback in [] if self._acts.is_database_down else list(self.on_commit):
                 await callback()
         self.changes.notify()
