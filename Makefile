@@ -5,7 +5,7 @@ INSTALLED := .venv/.wakestorm-installed
 INSTALLED_DEV := .venv/.wakestorm-installed-dev
 ORACLES := .venv/oracles/.installed
 
-.PHONY: help run test test-integration lint generate constraints clean
+.PHONY: help run test test-integration night lint generate constraints clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -23,6 +23,9 @@ test: $(INSTALLED_DEV) $(ORACLES) ## Run the whole test suite
 test-integration: $(INSTALLED_DEV) ## Run the tests against real PostgreSQL, brokers and servers only
 	$(BIN)/python -m pytest -n auto tests/integration tests/conformance tests/migration tests/acceptance
 
+night: ## Run the long forms: soaks, every scenario with real processes; hours
+	.ci/night
+
 lint: $(INSTALLED_DEV) ## Check style, types, import rules and scenarios
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,7 +41,7 @@ constraints: $(INSTALLED_DEV) ## Pin every dependency anew in constraints.txt
 	  --no-emit-index-url --extra dev pyproject.toml --output-file constraints.txt
 
 clean: ## Remove .venv, runs and caches
-	rm -rf .venv runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv runs nights build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from harness import cli_bench, cli_console
+from harness import cli_bench, cli_console, cli_soak
 from harness.cli_boards import boards
+from harness.cli_choices import BenchChoice, BrokerChoice
 from harness.cli_database import DatabaseUrl, database
 from harness.cli_errors import DEBUG_VARIABLE, interrupted, reported
 from harness.cli_faults import faults
@@ -45,20 +45,6 @@ app = typer.Typer(
 app.add_typer(database)
 app.add_typer(cli_bench.app)
 cli_console.register(app, EXIT_CODES_HELP)
-
-
-class BenchChoice(StrEnum):
-    """Where scenarios run."""
-
-    embedded = "embedded"
-    processes = "processes"
-
-
-class BrokerChoice(StrEnum):
-    """Which broker the processes bench starts."""
-
-    iotcore = "iotcore"
-    mosquitto = "mosquitto"
 
 
 Paths = Annotated[
@@ -144,41 +130,7 @@ def run(
     raise typer.Exit(run_command(order))
 
 
-@app.command(epilog=EXIT_CODES_HELP)
-def soak(
-    devices: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="Cameras of the fleet.")] = 3,
-    duration: Annotated[str, typer.Option("--for", metavar="DAYS", help="Whole scenario days, such as 30d.")] = "30d",
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Where all chance comes from.")] = 1,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are kept; the newest is DIR/latest.")] = Path(
-        "runs"
-    ),
-    wake_every: Annotated[str, typer.Option(metavar="TIME", help="How often each camera wakes, such as 3h.")] = "3h",
-    image: Annotated[
-        str, typer.Option(metavar="SIZE/CHUNK", help="Size of each photo and of its chunks.")
-    ] = "10kB/1kB",
-    resume: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Go on with the run in DIR, which was killed or stopped.")
-    ] = None,
-) -> None:
-    """Let a fleet live for days of scenario time under a nemesis, judged all the time; then heal, drain and check.
-
-    Leaves verdict.json, ledger.csv, history.jsonl, soak.json and soak.html. Ctrl-C ends the days and judges what there
-    is; a second one stops at once. A run that was killed or stopped goes on from its last checkpoint with --resume;
-    all other options are then those of that run.
-
-    \b
-    Examples:
-      wakestorm soak --devices 3 --for 30d --seed 7
-      wakestorm soak --devices 200 --for 1d --out nights
-      wakestorm soak --resume runs/2026-01-05T22-00-00Z
-    """
-    from harness.soak.command import resume_command, soak_command
-    from harness.soak.order import order_of
-
-    if resume is not None:
-        raise typer.Exit(resume_command(resume))
-    order = order_of(devices=devices, duration=duration, seed=seed, wake_every=wake_every, image=image)
-    raise typer.Exit(soak_command(order, out))
+app.command(epilog=EXIT_CODES_HELP)(cli_soak.soak)
 
 
 @app.command(epilog=EXIT_CODES_HELP)

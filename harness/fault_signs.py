@@ -15,7 +15,7 @@ HERD_DEVICES_MIN: Final = 10
 def signs_of(plan: Plan) -> frozenset[str]:
     """The sign of everything that goes wrong in this plan: see `FaultRow.sign`."""
     found = {sign for step in plan.steps for sign in _of_step(step)}
-    found |= {sign for device in plan.devices for sign in _of_device(device)}
+    found |= {sign for device in plan.devices for sign in signs_of_device(device)}
     if plan.servers > 1:
         found.add("servers:several")
     for step in plan.steps:
@@ -41,7 +41,8 @@ def _of_step(step: StepPlan) -> Iterator[str]:
             pass
 
 
-def _of_device(device: PlannedDevice) -> Iterator[str]:
+def signs_of_device(device: PlannedDevice) -> Iterator[str]:
+    """What its firmware and its traits bring along."""
     base, *words = device.profile.split("+")
     yield f"base:{base}"
     yield from (f"profile:{word}" for word in words)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from harness.scenario_faults import ActionName
 from simulator.rng import Rng
 
 INTERRUPTING: Final = frozenset({"power_loss", "cut", "lose", "corrupt"})
@@ -18,7 +19,6 @@ INTERRUPTING: Final = frozenset({"power_loss", "cut", "lose", "corrupt"})
 AFTERMATH_CHANCE: Final = 0.4
 """That the very recovery goes wrong too."""
 
-Action = Literal["power_loss", "cut", "lose", "duplicate", "reorder", "corrupt", "delay"]
 Target = Literal["server", "broker", "database"]
 
 DEVICE_FAULT_CHANCE: Final = 0.3
@@ -33,22 +33,32 @@ DEVICES_PER_OUTAGE: Final = 50
 class DeviceFault:
     """In the `wake`-th wake of the day (from 1), the first message at `event.direction` meets `action`.
 
-    `which`: a chunk's index, or `any`. `parameters` are those of `PlannedFault`.
+    `which`: a chunk's index, or `any`. `parameters` are those of `PlannedFault`. With direction `lasting` it begins
+    `from_ms` after the wake, on the device's `link` or in the `device`, and lasts `for_ms`.
     """
 
     device: int
     wake: int
     event: str
-    direction: Literal["sent", "received"]
+    direction: Literal["sent", "received", "lasting"]
     which: int | Literal["any"]
-    action: Action
+    action: ActionName
     parameters: tuple[tuple[str, Any], ...] = ()
     times: int | None = 1
+    from_ms: int = 0
+    for_ms: int | None = None
 
     @property
     def kind(self) -> str:
         """What the report counts it as."""
+        if self.direction == "lasting":
+            return f"{self.action} {self.event}"
         return f"{self.action} {self.event}.{self.direction}"
+
+    @property
+    def sign(self) -> str:
+        """Of its row in the catalogue, `harness.fault_signs`."""
+        return f"action:{self.action}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,11 @@ class WifiDown:
         """What the report counts it as."""
         return "wifi down"
 
+    @property
+    def sign(self) -> str:
+        """Of its row in the catalogue."""
+        return "wifi:down"
+
 
 @dataclass(frozen=True, slots=True)
 class Outage:
@@ -75,30 +90,103 @@ class Outage:
     device: int
     wake: int
     after_ms: int
+    settings: tuple[tuple[str, Any], ...] = ()
 
     @property
     def kind(self) -> str:
         """What the report counts it as."""
         return f"{self.target} {self.do}"
 
+    @property
+    def sign(self) -> str:
+        """Of its row in the catalogue."""
+        return f"step:{self.target}:{self.do}"
+
 
 Planned = DeviceFault | WifiDown | Outage
 
-_OUTAGES: Final[tuple[tuple[Target, str, str, float, int], ...]] = (
-    ("server", "crash", "start", 0.5, 20_000),
-    ("server", "stop", "start", 0.25, 20_000),
-    ("server", "pause", "resume", 0.25, 30_000),
-    ("broker", "stop", "start", 0.4, 10_000),
-    ("broker", "pause", "resume", 0.25, 20_000),
-    ("broker", "lose_sessions", "", 0.1, 0),
-    ("database", "stop", "start", 0.5, 30_000),
+
+@dataclass(frozen=True, slots=True)
+class _OutageKind:
+    """`chance` a draw; `longest_ms` from strike to heal, 0: it is over at once; `settings` to choose from."""
+
+    target: Target
+    do: str
+    undo: str
+    chance: float
+    longest_ms: int = 0
+    settings: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+
+
+_TIMES: Final = (("times", (1, 3)),)
+_OUTAGES: Final = (
+    _OutageKind("server", "crash", "start", 0.4, 20_000),
+    _OutageKind("server", "stop", "start", 0.15, 20_000),
+    _OutageKind("server", "pause", "resume", 0.2, 30_000),
+    _OutageKind("server", "slow", "heal", 0.1, 60_000, (("by_ms", (500, 2_000)),)),
+    _OutageKind("broker", "stop", "start", 0.2, 10_000),
+    _OutageKind("broker", "crash", "start", 0.15, 10_000),
+    _OutageKind("broker", "pause", "resume", 0.15, 20_000),
+    _OutageKind("broker", "lose_sessions", "heal", 0.1, 1_000),
+    _OutageKind("broker", "redeliver", "heal", 0.1, 20_000, (("dup", (True, False)),)),
+    _OutageKind("broker", "full_queue", "heal", 0.1, 20_000, (("messages", (1, 4)),)),
+    _OutageKind("broker", "takeover", "heal", 0.1, 5_000, _TIMES),
+    _OutageKind("broker", "disconnect_storm", "", 0.1, 0, _TIMES),
+    _OutageKind("broker", "retained_junk", "heal", 0.05, 20_000),
+    _OutageKind("database", "stop", "start", 0.2, 30_000),
+    _OutageKind("database", "crash", "start", 0.15, 30_000),
+    _OutageKind("database", "pause", "resume", 0.15, 10_000),
+    _OutageKind("database", "kill_backends", "heal", 0.15, 1_000),
+    _OutageKind("database", "lose_answer", "heal", 0.2, 10_000, (("nth", (1, 2, 5)),)),
+    _OutageKind("database", "deadlock", "heal", 0.1, 10_000, _TIMES),
+    _OutageKind("database", "serialization_failure", "heal", 0.1, 10_000, _TIMES),
+    _OutageKind("database", "lock_timeout", "heal", 0.1, 10_000, _TIMES),
+    _OutageKind("database", "disk_full", "heal", 0.1, 20_000),
+    _OutageKind("database", "too_many_connections", "heal", 0.1, 20_000),
+    _OutageKind("database", "read_only", "heal", 0.05, 20_000),
 )
-"""Target, how it goes, how it comes back, chance a draw, longest in ms. A stopped broker drops every connection."""
+"""A stopped broker drops every connection."""
+
+_WAYS: Final = ("way", ("up", "down", "both"))
+_HOUR_MS: Final = 3_600_000
+
+LASTING: Final[
+    tuple[tuple[Literal["link", "device"], ActionName, int, tuple[tuple[str, tuple[Any, ...]], ...]], ...]
+] = (
+    ("link", "latency", 30_000, (("delay_ms", (50, 400, 2_000)), ("jitter_ms", (0, 300)), _WAYS)),
+    ("link", "bandwidth", 30_000, (("rate_bytes_per_s", (500, 2_000, 20_000)), _WAYS)),
+    ("link", "slicer", 30_000, (("slice_bytes", (1, 7, 100)), ("gap_ms", (0, 2)), _WAYS)),
+    ("link", "cut_after", 0, (("after_bytes", (100, 1_500, 6_000)), ("way", ("up", "down")))),
+    ("link", "truncate", 0, (("after_bytes", (100, 1_500, 6_000)), ("way", ("up", "down")))),
+    ("link", "half_open", 0, (("unaware", ("broker", "device")),)),
+    ("link", "rst", 3_000, ()),
+    ("link", "slow_close", 30_000, (("delay_ms", (1_000, 60_000)),)),
+    ("link", "blackhole", 30_000, ()),
+    ("link", "one_way_loss", 30_000, (("way", ("up", "down")),)),
+    ("device", "crash", 0, ()),
+    ("device", "reset", 0, (("reason", ("sw", "int_wdt", "task_wdt")),)),
+    ("device", "card_full", 6 * _HOUR_MS, ()),
+    ("device", "battery_death", 6 * _HOUR_MS, ()),
+    ("device", "wake_early", 0, (("by_ms", (60_000, 1_800_000)),)),
+    ("device", "wake_late", 0, (("by_ms", (60_000, 1_800_000, 7_200_000)),)),
+    ("device", "wake_skip", 0, (("count", (1, 3)),)),
+    ("device", "twin", 0, (("stay_ms", (2_000, 20_000)),)),
+    ("device", "clock_skew", 6 * _HOUR_MS, (("by_ms", (5_000, 600_000)), ("to", ("ahead", "behind")))),
+    ("device", "counter_reset", 0, ()),
+)
+"""Where, what, longest in ms (0: as long as such a fault lasts), and settings to choose from.
+
+Not among them: `corrupt_bytes` and flips in image bytes, which no server can refuse where the wire has no hash, and
+`card_loss`, which loses photos that nobody has promised to keep.
+"""
+
+LASTING_CHANCE: Final = 0.12
+LASTING_FROM_MS_MAX: Final = 8_000
 
 _SENT: Final = ("hello", "metadata", "chunk", "chunk", "chunk", "chunk")
 _RECEIVED: Final = ("snap", "resume", "missing_chunks", "ack_ok", "ack_ok", "send_image", "send_all_pending")
 _ASKING: Final = ("resume", "missing_chunks", "send_image", "send_all_pending")
-KINDS_OF_OUTAGE: Final = tuple(f"{target} {do}" for target, do, *_ in _OUTAGES)
+KINDS_OF_OUTAGE: Final = tuple(f"{kind.target} {kind.do}" for kind in _OUTAGES)
 
 
 def all_kinds() -> tuple[str, ...]:
@@ -106,7 +194,8 @@ def all_kinds() -> tuple[str, ...]:
     sent = {"power_loss", "cut", "lose", "duplicate", "corrupt", "delay"}
     events = {f"{action} {event}.sent" for action in sent for event in _SENT}
     received = {f"{action} {event}.received" for action in ("lose", "duplicate", "power_loss") for event in _RECEIVED}
-    return tuple(sorted({*events, *received, "reorder chunk.sent", "wifi down", *KINDS_OF_OUTAGE}))
+    lasting = {f"{action} {event}" for event, action, *_ in LASTING}
+    return tuple(sorted({*events, *received, *lasting, "reorder chunk.sent", "wifi down", *KINDS_OF_OUTAGE}))
 
 
 def planned_day(seed: int, day: int, devices: int, wakes: int, chunks: int) -> tuple[Planned, ...]:
@@ -118,6 +207,8 @@ def planned_day(seed: int, day: int, devices: int, wakes: int, chunks: int) -> t
         for wake in range(1, wakes + 1):
             if own.chance(WIFI_DOWN_CHANCE):
                 found.append(WifiDown(device, wake))
+            elif own.chance(LASTING_CHANCE):
+                found.append(_lasting(own, device, wake))
             elif own.chance(DEVICE_FAULT_CHANCE):
                 fault = _device_fault(own, device, wake, chunks)
                 found.append(fault)
@@ -158,9 +249,17 @@ def _device_fault(rng: Rng, device: int, wake: int, chunks: int) -> DeviceFault:
             return DeviceFault(device, wake, event, "sent", which, "delay", (("for_ms", rng.between(100, 8_000)),))
 
 
+def _lasting(rng: Rng, device: int, wake: int) -> DeviceFault:
+    event, action, longest_ms, settings = rng.choice(LASTING)
+    parameters = tuple((name, rng.choice(values)) for name, values in settings)
+    from_ms = rng.between(0, LASTING_FROM_MS_MAX)
+    for_ms = rng.between(1_000, longest_ms) if longest_ms else None
+    return DeviceFault(device, wake, event, "lasting", "any", action, parameters, 1, from_ms, for_ms)
+
+
 def _aftermath(rng: Rng, device: int, wake: int) -> Iterator[DeviceFault]:
     """The same fault for every way in which a server may ask: which one it takes is the dialect's choice."""
-    ways: tuple[tuple[Action, tuple[tuple[str, Any], ...]], ...] = (
+    ways: tuple[tuple[ActionName, tuple[tuple[str, Any], ...]], ...] = (
         ("lose", ()),
         ("duplicate", (("times", 2), ("within_ms", 500))),
         ("power_loss", (("for_ms", _dark_ms(rng)),)),
@@ -185,14 +284,15 @@ def _dark_ms(rng: Rng) -> int | None:
 
 
 def _outages(rng: Rng, devices: int, wakes: int) -> Iterator[Outage]:
-    for target, do, undo, chance, longest_ms in _OUTAGES:
-        if rng.chance(chance):
+    for kind in _OUTAGES:
+        if rng.chance(kind.chance):
             yield Outage(
-                target,
-                do,
-                undo,
-                for_ms=rng.between(min(500, longest_ms), longest_ms),
+                kind.target,
+                kind.do,
+                kind.undo,
+                for_ms=rng.between(min(500, kind.longest_ms), kind.longest_ms),
                 device=rng.below(devices),
                 wake=rng.between(1, wakes),
                 after_ms=rng.between(0, 12_000),
+                settings=tuple((name, rng.choice(values)) for name, values in kind.settings),
             )

@@ -54,7 +54,7 @@ class Mishaps:
 
     def __init__(self, owner: SimulatedDut, line: FaultyLine | None) -> None:
         self._owner = owner
-        self._line = line
+        self.line = line
         self._windows: list[_Window] = []
         self._coming: list[Timer] = []
         self._shift_ms = 0
@@ -66,8 +66,8 @@ class Mishaps:
         owner, fault = self._owner, begin.fault
         owner.note("fault", action=begin.name, phase="begins")
         if isinstance(fault, StreamFault):
-            assert self._line is not None, "a bench gives every device with faults of its line a line"
-            number = self._line.begin(fault, once=fault.strikes_once and begin.for_ms is None)
+            assert self.line is not None, "a bench gives every device with faults of its line a line"
+            number = self.line.begin(fault, once=fault.strikes_once and begin.for_ms is None)
             window = _Window(begin.name, lambda: self._end_on_line(number), is_of_line=True)
         else:
             fault.strike(self)
@@ -79,8 +79,8 @@ class Mishaps:
             window.timer = owner.clock.call_at(owner.clock.now_ms() + begin.for_ms, lambda: self._end(window))
 
     def _end_on_line(self, number: int) -> None:
-        assert self._line is not None, "it began there"
-        self._line.end(number)
+        assert self.line is not None, "it began there"
+        self.line.end(number)
 
     def _end(self, window: _Window) -> None:
         if window in self._windows:

@@ -16,7 +16,7 @@ from harness.bench.clock import ScenarioClock
 from harness.bench.embedded import EmbeddedBench
 from harness.bench.embedded_levers import LATENCY_US
 from harness.bench.postgres import run_blocking
-from harness.bench.postgres_cluster import Cluster
+from harness.bench.postgres_cluster import SERVER, Cluster
 from harness.dut.simulated import SimulatedDut
 from harness.history import History
 from harness.plan import Plan
@@ -30,18 +30,26 @@ QUIET_MS: Final = 5_000
 SILENCE_MS: Final = 1_000
 """After the servers have stopped: whatever is on a wire has arrived by then."""
 
+_LEFT_OPEN: Final = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = $1"
+
+_LOOKS_MAX: Final = 200
+
 _WIRES: Final = frozenset(
     {
         "_changes",
-        "_clock",
+        "_context",
         "_deadline",
-        "_dialect",
         "_history",
-        "_link",
         "_tasks",
         "_wake_timer",
+        "clock",
+        "dialect",
+        "link",
+        "mishaps",
+        "new_link",
         "planned",
         "profile",
+        "traffic",
     }
 )
 """Attributes of a device under test that belong to its bench; all others are its memory."""
@@ -79,6 +87,9 @@ class SoakBench(EmbeddedBench):
         self._begun = begun
         self._rows = rows
         self._leg = 0
+        self.connections_left = 0
+        """Most that a stopped server has left open to its database."""
+
         self.objects.mkdir(parents=True, exist_ok=True)
         if begun is not None:
             self._broker.broker = begun.broker
@@ -86,6 +97,11 @@ class SoakBench(EmbeddedBench):
             for server, incarnation in zip(self._servers, begun.incarnations, strict=True):
                 server.incarnation = incarnation
             self._begin_leg(begun.leg)
+
+    async def start(self) -> None:
+        """As any embedded bench; and every camera has a line that faults can strike."""
+        await super().start()
+        self._give_lines()
 
     async def fill(self) -> None:
         """The rows of the checkpoint, else of a new fleet."""
@@ -104,6 +120,10 @@ class SoakBench(EmbeddedBench):
         self._set_timers()
         self._begun = None
 
+    def forget_crashed(self) -> None:
+        """What crashed servers left in memory goes."""
+        self._loop.forget_buried()
+
     # -- parking ---------------------------------------------------------------------------------------
 
     @property
@@ -120,6 +140,7 @@ class SoakBench(EmbeddedBench):
             if server.app is not None:
                 await self._stop_gracefully(server)
         await self.pass_time(self.clock.now_ms() + SILENCE_MS)
+        self.connections_left = max(self.connections_left, await self._left_open())
         self._begin_leg(self._leg + 1)
         return ParkedBench(
             now_us=self._loop.now_us,
@@ -130,6 +151,15 @@ class SoakBench(EmbeddedBench):
             early=list(self.early),
         )
 
+    async def _left_open(self) -> int:
+        """How many connections of stopped servers there are; a backend needs a moment of real time to end."""
+        for _ in range(_LOOKS_MAX):
+            left = int(await self.reader.fetchval(_LEFT_OPEN, SERVER))
+            if not left:
+                break
+            await self.reader.execute("SELECT pg_sleep(0.005)")
+        return left
+
     def write_rows(self, folder: Path) -> None:
         """The database as files."""
         run_blocking(copy_out(self._cluster, self._database, folder))
@@ -138,7 +168,13 @@ class SoakBench(EmbeddedBench):
         """Starts the servers; the cameras go on sleeping."""
         for server in self._servers:
             await self._boot(server)
+        self._give_lines()
         self._set_timers()
+
+    def _give_lines(self) -> None:
+        """New lines for the leg: nobody is connected, and nothing of the old ones is left."""
+        for dut in self.duts:
+            dut.mishaps.line = self._network.line_of(dut.planned.name, f"{self.plan.seed}/leg/{self._leg}")
 
     def _begin_leg(self, leg: int) -> None:
         self._leg = leg

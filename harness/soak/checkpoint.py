@@ -1,8 +1,9 @@
 """Checkpoints on disk: `<run>/checkpoint/`, all that a resume needs, gone when the soak has ended by itself.
 
-`order.json` says what is soaked, `history.jsonl` and `objects/` grow, and `day-0007/` is the newest checkpoint: the
-database's rows, the state of everything else, and `manifest.json`, which names every file with its hash. A checkpoint
-is made under another name and moved, so it is there whole or not at all; the one before it goes only then.
+`order.json` says what is soaked; `history.jsonl`, `samples.jsonl` and `objects/` grow; `day-0007/` is the newest
+checkpoint: the database's rows, the state of everything else, and `manifest.json`, which names every file with its
+hash. A checkpoint is made under another name and moved, so it is there whole or not at all; the one before it goes only
+then.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ from harness.soak.parked import CheckpointDamaged, packed, unpacked
 FOLDER: Final = "checkpoint"
 ORDER: Final = "order.json"
 HISTORY: Final = "history.jsonl"
+SAMPLES: Final = "samples.jsonl"
+"""A line a day; in memory they would be a leak of our own."""
+
 MANIFEST: Final = "manifest.json"
 STATE: Final = "state.bin"
 VERSION: Final = 1
@@ -47,7 +51,6 @@ class Progressed:
     cpu_s: float
     wall_s: float
     counts: dict[str, int] = field(default_factory=dict)
-    samples: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +109,20 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def add_sample(folder: Path, sample: dict[str, Any]) -> None:
+    """One more day."""
+    with (folder / SAMPLES).open("a", encoding="utf-8") as file:
+        file.write(json_line(sample) + "\n")
+
+
+def samples_of(folder: Path, days: int) -> list[dict[str, Any]]:
+    """The first `days` of them; what another process added after its last checkpoint is cut off."""
+    path = folder / SAMPLES
+    lines = path.read_bytes().splitlines()[:days] if path.exists() else []
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    return [msgspec.json.decode(line) for line in lines]
 
 
 # -- writing and reading ---------------------------------------------------------------------------------

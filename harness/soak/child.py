@@ -10,6 +10,7 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
+from harness.bench.processes import ProcessesBench
 from harness.bench.virtual.loop import VirtualLoop
 from harness.events import Counts, Failure, ScenarioEnded, ScenarioResult
 from harness.history import Header
@@ -19,7 +20,7 @@ from harness.plan import Plan
 from harness.run_one import paragraph
 from harness.runner import Runner
 from harness.soak.bench import SoakBench
-from harness.soak.checkpoint import HISTORY, Checkpoint, newest
+from harness.soak.checkpoint import HISTORY, SAMPLES, Checkpoint, newest
 from harness.soak.daily import measures
 from harness.soak.days import Setting, begin
 from harness.soak.history import SoakHistory
@@ -33,6 +34,8 @@ def soaked(job: SoakJob, connection: Connection) -> SoakEnded:
     """Lives the days, heals, drains, checks. Whatever breaks is a verdict of ERROR."""
     plan = plan_of_soak(job.order)
     resumed = newest(job.folder) if job.resumes else None
+    if resumed is None:
+        (job.folder / SAMPLES).unlink(missing_ok=True)  # of days before a first checkpoint
     kept_bytes = resumed.progressed.history_bytes if resumed is not None else 0
     history = SoakHistory(_header(job, plan), job.folder / HISTORY, kept_bytes=kept_bytes)
     costs = Costs()
@@ -51,7 +54,7 @@ def soaked(job: SoakJob, connection: Connection) -> SoakEnded:
     night = _Night(job, plan, history, resumed)
     night.run()
     return SoakEnded(
-        ended=_ended(plan, history, night.runner, night.errors),
+        ended=_ended(job, plan, history, night.runner, night.errors),
         days=setting.days,
         was_stopped=setting.was_stopped,
         coverage=setting.coverage.table(),
@@ -66,7 +69,7 @@ def _header(job: SoakJob, plan: Plan) -> Header:
     return Header(
         scenario=plan.path,
         seed=plan.seed,
-        bench="embedded",
+        bench=job.order.bench,
         wakestorm=around.wakestorm,
         python=around.python,
         postgres_major=around.postgres_major,
@@ -89,10 +92,7 @@ class _Night:
 
     def run(self) -> None:
         """From start to end, on a loop of its own."""
-        cluster = self._job.around.cluster
-        loop = VirtualLoop(began_us=0 if self._resumed is None else self._resumed.bench.now_us)
-        if not cluster.is_unix:
-            loop.admit_postgres(cluster.host, cluster.port)
+        loop = self._new_loop()
         asyncio.set_event_loop(loop)
         try:
             loop.run_until_complete(self._run())
@@ -105,30 +105,47 @@ class _Night:
         for broken in self.errors:
             traceback.print_exception(broken)
 
-    async def _run(self) -> None:
+    def _new_loop(self) -> asyncio.AbstractEventLoop:
+        if self._job.order.bench == "processes":
+            return asyncio.new_event_loop()
+        cluster = self._job.around.cluster
+        loop = VirtualLoop(began_us=0 if self._resumed is None else self._resumed.bench.now_us)
+        if not cluster.is_unix:
+            loop.admit_postgres(cluster.host, cluster.port)
+        return loop
+
+    def _new_bench(self) -> Any:
         job, found = self._job, self._resumed
-        bench: Any = SoakBench(
-            self._plan,
-            self._history,
-            job.around.cluster,
-            job.database,
-            job.around.template,
-            job.folder,
-            begun=None if found is None else found.bench,
-            rows=None if found is None else found.rows,
-        )
+        where = (self._plan, self._history, job.around.cluster, job.database, job.around.template, job.folder)
+        if job.order.bench == "processes":
+            return ProcessesBench(*where, broker=job.order.broker)
+        if found is None:
+            return SoakBench(*where)
+        return SoakBench(*where, begun=found.bench, rows=found.rows)
+
+    async def _run(self) -> None:
+        bench = self._new_bench()
         try:
             await bench.start()
             self.runner = Runner(bench)
             await self.runner.run()
             async with bench.exclusive():
                 self.final.update(await measures(Observer(bench.reader, bench.clock.now), bench.clock.now()))
+            if isinstance(bench, SoakBench):
+                self.final["connections_left"] = bench.connections_left
         except Exception as error:
             self.errors.append(error)
         await bench.stop()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if self._job.order.bench == "processes":  # the virtual loop lets go of its tasks by itself
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
 
 
-def _ended(plan: Plan, history: SoakHistory, runner: Runner | None, errors: list[BaseException]) -> ScenarioEnded:
+def _ended(
+    job: SoakJob, plan: Plan, history: SoakHistory, runner: Runner | None, errors: list[BaseException]
+) -> ScenarioEnded:
     ledger = tuple(runner.evidence.ledger) if runner is not None and runner.evidence is not None else ()
     summed = totals(ledger)
     failures = list(runner.failures) if runner is not None else []
@@ -142,7 +159,7 @@ def _ended(plan: Plan, history: SoakHistory, runner: Runner | None, errors: list
         name=plan.name,
         verdict=verdict,
         seed=plan.seed,
-        bench="embedded",
+        bench=job.order.bench,
         failures=tuple(failures),
         counts=Counts(
             wakes=history.counts["wake"],

@@ -36,6 +36,12 @@ from harness.verdict import EXIT_INTERRUPTED, Verdict, exit_code
 
 SOAK_JSON_VERSION: Final = 1
 
+_CHILD_ENVIRONMENT: Final = {
+    "PYTHONHASHSEED": "0",
+    "PYTHONMALLOC": "malloc",  # what is in use can be asked to the byte, see `machine.heap_bytes`
+    "MALLOC_ARENA_MAX": "1",
+}
+
 
 @dataclass(slots=True)
 class _Night:
@@ -85,7 +91,7 @@ def _soak(files: RunFiles, *, resumes: bool) -> int:
         with ephemeral_cluster() as cluster:
             if not cluster.is_ours:
                 run_blocking(cluster.drop_database(database))  # of a run that was killed
-            around = run_blocking(_surroundings(cluster))
+            around = run_blocking(_surroundings(cluster, order))
             job = SoakJob(order=order, around=around, database=database, folder=folder, resumes=resumes)
             try:
                 _listen(job, files.folder, night, progress)
@@ -106,9 +112,9 @@ def _concluded(files: RunFiles, order: SoakOrder, night: _Night, told: SoakEnded
     """Judges, writes the files, says it; a soak that has ended by itself needs its checkpoint no more."""
     folder = files.folder / FOLDER
     wall_s = night.now_s()
-    judged = judgements(night.samples, told.final, order.devices)
+    judged = judgements(night.samples, told.final, devices=order.devices, cards_full_after=order.cards_full_after)
     ended = _with_thresholds(told.ended, judged, order, folder / HISTORY, wall_s)
-    files.on_event(SuiteStarted(planned=(ended.result.id,), bench="embedded", seed=order.seed))
+    files.on_event(SuiteStarted(planned=(ended.result.id,), bench=order.bench, seed=order.seed))
     files.on_event(ended)
     verdict = ended.result.verdict
     if told.was_stopped and verdict is Verdict.PASS:
@@ -117,7 +123,7 @@ def _concluded(files: RunFiles, order: SoakOrder, night: _Night, told: SoakEnded
     written_whole(files.folder / "soak.json", json_line(document) + "\n")
     written_whole(files.folder / "soak.html", page(document, ended))
     files.on_event(SuiteEnded(verdict=verdict, wall_s=wall_s, interrupted=told.was_stopped))
-    _say(ended, judged, told)
+    _say(ended, judged, told, document)
     can_go_on = told.was_stopped or verdict is Verdict.ERROR
     if can_go_on:
         sys.stderr.write(f"wakestorm soak --resume {files.folder} goes on from the last checkpoint\n")
@@ -127,11 +133,12 @@ def _concluded(files: RunFiles, order: SoakOrder, night: _Night, told: SoakEnded
     return EXIT_INTERRUPTED if told.was_stopped else exit_code(verdict)
 
 
-async def _surroundings(cluster: Cluster) -> Surroundings:
+async def _surroundings(cluster: Cluster, order: SoakOrder) -> Surroundings:
     async with cluster.admin() as connection:
         major = connection.get_server_version().major
     return Surroundings(
-        bench="embedded",
+        bench=order.bench,
+        broker=order.broker,
         cluster=cluster,
         template=await ensure_template(cluster),
         postgres_major=major,
@@ -155,7 +162,7 @@ def _listen(job: SoakJob, folder: Path, night: _Night, progress: Progress) -> No
             stdout=log,
             stderr=log,
             pass_fds=[theirs.fileno()],
-            env=os.environ | {"PYTHONHASHSEED": "0", "PYTHONPATH": _import_path()},
+            env=os.environ | _CHILD_ENVIRONMENT | {"PYTHONPATH": _import_path()},
             start_new_session=True,  # a Ctrl-C in the terminal reaches this process alone
         )
     try:
@@ -239,6 +246,7 @@ def _document(
         "seed": order.seed,
         "wall_s": wall_s,
         "cpu_s": told.cpu_s,
+        "wakes_per_cpu_s": round(night.samples[-1]["wakes"] / told.cpu_s, 2) if night.samples and told.cpu_s else 0.0,
         "days_per_minute": round(60 * told.days / wall_s, 2) if wall_s else 0.0,
         "thresholds": [
             {"name": item.name, "limit": item.limit, "found": item.found, "holds": item.holds} for item in judged
@@ -249,9 +257,12 @@ def _document(
     }
 
 
-def _say(ended: ScenarioEnded, judged: list[Judgement], told: SoakEnded) -> None:
+def _say(ended: ScenarioEnded, judged: list[Judgement], told: SoakEnded, document: dict[str, Any]) -> None:
     ledger, counts = ended.result.ledger, ended.result.counts
     say = sys.stderr.write
+    say(
+        f"{document['days_per_minute']} scenario days a minute, {document['wakes_per_cpu_s']} wakes a second and core\n"
+    )
     say(
         f"{told.days} days, {counts.wakes} wakes: {ledger.captured} images taken, {ledger.stored} stored,"
         f" {ledger.recovered} of them recovered, {ledger.lost} lost, {ledger.doubled} doubled,"
@@ -263,9 +274,13 @@ def _say(ended: ScenarioEnded, judged: list[Judgement], told: SoakEnded) -> None
     for failure in ended.result.failures:
         say(f"        FAIL  {failure.title}: {failure.found[:300]}\n")
     if told.coverage:
-        faults = told.coverage["faults"]
-        untried = [kind for kind, hits in faults.items() if not hits]
-        say(f"{len(faults) - len(untried)} of {len(faults)} kinds of faults struck\n")
+        tried = {
+            part: f"{sum(1 for count in hits.values() if count)} of {len(hits)}" for part, hits in told.coverage.items()
+        }
+        say(
+            f"tried: {tried['catalogue']} faults of the catalogue, {tried['faults']} at a step of the protocol,"
+            f" {tried['server']} moves of the server, {tried['device']} of the device\n"
+        )
 
 
 def _import_path() -> str:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import server.session
 from simulator import device_states
+from simulator.catalogue import rows
 from simulator.device_states import Event, State
 
 K = TypeVar("K")
@@ -36,6 +37,8 @@ class Coverage:
 
     def __init__(self, fault_kinds: Iterable[str]) -> None:
         self.faults: Counter[str] = Counter(dict.fromkeys(fault_kinds, 0))
+        self.signs: Counter[str] = Counter()
+        """Hits by the sign of a row of the catalogue, `harness.fault_signs`."""
         self._server_table = server.session.TRANSITIONS
         self._device_table = dict(device_states.TRANSITIONS)
         self._server = CountedTable(self._server_table)
@@ -52,6 +55,7 @@ class Coverage:
         """The hits so far, for `recall`."""
         return {
             "faults": dict(self.faults),
+            "signs": dict(self.signs),
             "server": [[*key, hits] for key, hits in sorted(self._server.hits.items())],
             "device": [
                 [state.name, event.name, hits]
@@ -63,13 +67,15 @@ class Coverage:
     def recall(self, memory: Mapping[str, Any]) -> None:
         """Count on from the hits of `memory`."""
         self.faults.update(memory["faults"])
+        self.signs.update(memory["signs"])
         for *key, hits in memory["server"]:
             self._server.hits[tuple(key)] += hits
         for state, event, hits in memory["device"]:
             self._device[State[state]].hits[Event[event]] += hits
 
     def table(self) -> dict[str, dict[str, int]]:
-        """Hits by name: `faults`, `server`, `device`."""
+        """Hits by name: `catalogue` (every row of it), `faults` (by step of the protocol), `server`, `device`."""
+        catalogue = {f"{row.layer}: {row.name}": self.signs[row.sign] for row in rows()}
         server_hits = {
             f"{state} -- {event} -> {target}": self._server.hits[state, event]
             for (state, event), target in self._server_table.items()
@@ -79,7 +85,12 @@ class Coverage:
             for state, moves in self._device_table.items()
             for event, target in moves.items()
         }
-        return {"faults": dict(sorted(self.faults.items())), "server": server_hits, "device": device_hits}
+        return {
+            "catalogue": catalogue,
+            "faults": dict(sorted(self.faults.items())),
+            "server": server_hits,
+            "device": device_hits,
+        }
 
 
 def _put_server_table(table: Any) -> None:

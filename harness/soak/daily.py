@@ -20,6 +20,7 @@ from harness.history import Header, History
 from harness.ledger import CaptureFact, Outcome, StoredFact, reconciled
 from harness.observe import Observer
 from harness.soak.history import SoakHistory
+from harness.soak.machine import database_bytes_in_memory
 from harness.soak.order import DAY_MS
 
 WINDOW_MS: Final = 2 * DAY_MS
@@ -63,6 +64,14 @@ SELECT
     (SELECT count(*) FROM quarantined_messages) AS rows_quarantined,
     (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()) AS connections,
     pg_database_size(current_database()) AS database_bytes
+"""
+
+_BACKENDS: Final = "SELECT pid FROM pg_stat_activity WHERE pid IS NOT NULL ORDER BY pid"
+
+_SIZES: Final = """
+SELECT c.relname AS name, pg_total_relation_size(c.oid) AS bytes
+FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
+ORDER BY bytes DESC, name LIMIT 12
 """
 
 _LATENCY: Final = """
@@ -140,7 +149,7 @@ class Daily:
             for violation in import_module(f"harness.checks.{name}").check(evidence)
         ]
         self._settle(evidence, window)
-        self._history.new_day()
+        self._history.new_day(keeps_tail=bool(found))
         return found
 
     async def measured(self, since: datetime) -> dict[str, Any]:
@@ -148,8 +157,11 @@ class Daily:
         row = await measures(self._observer, self._bench.clock.now())
         (latency,) = await self._observer.fetch(_LATENCY, since)
         held = sum(len(dut.pending) for dut in self._bench.duts)
+        backends = [int(found["pid"]) for found in await self._observer.fetch(_BACKENDS)]
         return {
             **row,
+            "database_memory_bytes": database_bytes_in_memory(backends),
+            "table_bytes": {str(found["name"]): int(found["bytes"]) for found in await self._observer.fetch(_SIZES)},
             **{name: round(float(value), 3) for name, value in latency.items()},
             "images_captured": self.captured,
             "images_held": held,

@@ -63,13 +63,18 @@ class SoakHistory(History):
             self.fresh.append(record)
         elif kind == "wake" and self.on_wake is not None:
             self.on_wake(who, int(record.fields["number"]))
-        elif kind == "fault" and self.on_strike is not None and "address" in record.fields:
-            self.on_strike(who, str(record.fields["address"]))
+        elif kind == "fault" and self.on_strike is not None:
+            if "address" in record.fields:
+                self.on_strike(who, str(record.fields["address"]))
+            elif record.fields.get("phase") == "begins":
+                self.on_strike(who, f"{record.fields['action']}.lasting")
         return record
 
-    def new_day(self) -> None:
-        """The day's records have been judged."""
+    def new_day(self, *, keeps_tail: bool = False) -> None:
+        """The day's records have been judged; what explains them is kept for a failure only."""
         self.fresh = []
+        if not keeps_tail:
+            self._tail.clear()
         self.numbering = Numbering()
 
     def written_bytes(self) -> int:

@@ -2,19 +2,72 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import resource
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.machine import monotonic_s
 
 
-def rss_bytes() -> int:
-    """Resident memory of this process; 0 where there is no /proc."""
+def rss_bytes(pid: int | None = None) -> int:
+    """Resident memory of a process, None: of this one; 0 where there is no /proc, or no such process."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        return int(Path(f"/proc/{pid or 'self'}/statm").read_text().split()[1]) * resource.getpagesize()
     except (OSError, IndexError):
         return 0
+
+
+def database_bytes_in_memory(backends: Iterable[int]) -> int:
+    """What these processes of a PostgreSQL on this machine take, shared pages counted once; 0 where nobody can say."""
+    return sum(map(_share_bytes, backends))
+
+
+def _share_bytes(pid: int) -> int:
+    """Proportional share: a page that ten processes have counts a tenth for each."""
+    try:
+        if not Path(f"/proc/{pid}/comm").read_text().startswith("postgres"):
+            return 0  # a database on another machine: the number means somebody else here
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+class _Mallinfo2(ctypes.Structure):
+    """What glibc (2.33 or later) says of its main arena."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    )
+
+
+def heap_bytes() -> int:
+    """Bytes that this process has allocated and not freed, to the byte; 0 where the C library can not say.
+
+    True only under PYTHONMALLOC=malloc: Python's own allocator takes whole arenas, used or not.
+    """
+    try:
+        mallinfo2 = ctypes.CDLL(None).mallinfo2
+    except (OSError, AttributeError):
+        return 0
+    mallinfo2.restype = _Mallinfo2
+    found = mallinfo2()
+    return int(found.uordblks) + int(found.hblkhd)
+
+
+def give_back() -> None:
+    """Frees what nobody refers to, and gives free pages back to the machine: what stays then is in use."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def cpu_s() -> float:

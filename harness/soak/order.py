@@ -14,6 +14,7 @@ from harness.cron import cron_of_interval
 from harness.errors import UsageError
 from harness.loader import load_bytes
 from harness.plan import Plan, plan_of
+from harness.run_one import BenchKind
 from harness.units import LanguageError, format_duration, parse_duration_ms, parse_size_bytes
 from simulator.rng import Rng
 
@@ -56,6 +57,9 @@ class SoakOrder:
     wake_every_ms: int
     image_size_bytes: int
     chunk_size_bytes: int
+    bench: BenchKind = "embedded"
+    broker: str = "iotcore"
+    """Of the processes bench."""
 
     @property
     def wakes_per_day(self) -> int:
@@ -67,12 +71,18 @@ class SoakOrder:
         """Chunks of one image."""
         return -(-self.image_size_bytes // self.chunk_size_bytes)
 
+    @property
+    def cards_full_after(self) -> int:
+        """Days until every card has been filled, with some to spare for wakes without a photo."""
+        return -(-CARD_IMAGES // self.wakes_per_day) + 2
+
     def command(self) -> str:
         """The command line that does it again."""
         return (
             f"wakestorm soak --devices {self.devices} --for {self.days}d --seed {self.seed}"
             f" --wake-every {format_duration(self.wake_every_ms)}"
             f" --image {self.image_size_bytes}B/{self.chunk_size_bytes}B"
+            + (f" --bench processes --broker {self.broker}" if self.bench == "processes" else "")
         )
 
 
@@ -128,7 +138,9 @@ def _group_name(profile: str) -> str:
     return words[:32].rstrip("-")
 
 
-def order_of(*, devices: int, duration: str, seed: int, wake_every: str, image: str) -> SoakOrder:
+def order_of(
+    *, devices: int, duration: str, seed: int, wake_every: str, image: str, bench: BenchKind, broker: str
+) -> SoakOrder:
     """The words of the command line as an order. Raises UsageError."""
     try:
         days, rest_ms = divmod(parse_duration_ms(duration), DAY_MS)
@@ -144,6 +156,8 @@ def order_of(*, devices: int, duration: str, seed: int, wake_every: str, image: 
             wake_every_ms=parse_duration_ms(wake_every),
             image_size_bytes=parse_size_bytes(size),
             chunk_size_bytes=parse_size_bytes(chunk),
+            bench=bench,
+            broker=broker,
         )
         if order.wake_every_ms <= 0 or order.wake_every_ms > DAY_MS:
             raise LanguageError(f"--wake-every {wake_every} is not between a minute and a day", "for example 3h")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
 from harness.events import ScenarioEnded
-from harness.soak.plot import plot
+from harness.soak.order import DAY_MS
+from harness.soak.plot import COLOURS_MAX, Window, plot
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1c2330; --dim: #5b6677; --paper: #fbfbfa; --card: #fff; --line: #dde1e7;
-  --fault: #f3c26b40; --good: #1a7f4b; --bad: #c0321f; --c0: #2463c4; --c1: #d9742b; --c2: #218a5d; --c3: #a33ea1;
+  --fault: #e8a13a80; --good: #1a7f4b; --bad: #c0321f; --c0: #2463c4; --c1: #d9742b; --c2: #218a5d; --c3: #a33ea1;
   --c4: #8a7a13; --c5: #667085; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --dim: #9aa5b5; --paper: #14171c; --card: #1c2027;
-  --line: #333a45; --fault: #e6a83b33; --good: #4cc38a; --bad: #ff7a66; --c0: #6ea8ff; --c1: #ffab70; --c2: #5fd3a3;
+  --line: #333a45; --fault: #e6a83b66; --good: #4cc38a; --bad: #ff7a66; --c0: #6ea8ff; --c1: #ffab70; --c2: #5fd3a3;
   --c3: #dd8ce0; --c4: #d9c75a; --c5: #98a2b3; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 1400px; padding: 24px; font: 15px/1.5 system-ui, sans-serif; color: var(--ink);
@@ -25,7 +26,7 @@ code { font-size: 13px; overflow-wrap: anywhere; } .dim { color: var(--dim); } .
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 16px; }
 figure { margin: 0; padding: 12px; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
 figcaption { font-weight: 600; margin-bottom: 4px; } svg { width: 100%; height: auto; display: block; }
-svg text { fill: var(--dim); font-size: 11px; } .grid { stroke: var(--line); } .fault { fill: var(--fault); }
+svg text { fill: var(--dim); font-size: 15px; } .grid { stroke: var(--line); } .fault { fill: var(--fault); }
 polyline { fill: none; stroke-width: 2; stroke-linejoin: round; }
 polyline.c0 { stroke: var(--c0); } polyline.c1 { stroke: var(--c1); } polyline.c2 { stroke: var(--c2); }
 polyline.c3 { stroke: var(--c3); } polyline.c4 { stroke: var(--c4); } polyline.c5 { stroke: var(--c5); }
@@ -38,7 +39,7 @@ polyline.c0, polyline.c1, polyline.c2, polyline.c3, polyline.c4, polyline.c5 { f
 .tables { display: grid; grid-template-columns: repeat(auto-fit, minmax(360px, 1fr)); gap: 16px; align-items: start; }
 table { border-collapse: collapse; width: 100%; font-size: 13px; background: var(--card); }
 td, th { border-bottom: 1px solid var(--line); padding: 3px 8px; text-align: left; vertical-align: top; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
+td.n, th.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 """
 
 _OUTAGE_WORDS: Final = ("server", "broker", "database")
@@ -66,10 +67,12 @@ def page(document: Mapping[str, Any], ended: ScenarioEnded) -> str:
         f"<style>{_STYLE}</style></head><body>"
         f'<h1><span class="{tone}">{escape(verdict)}</span> {document["devices"]} cameras, {escape(days)}</h1>'
         f'<p class="dim">{escape(summary)}<br>{document["days_per_minute"]} scenario days a minute,'
-        f" {document['cpu_s']} processor seconds of the soaking process<br>"
+        f" {document['wakes_per_cpu_s']} wake cycles a second and core, {document['cpu_s']} processor seconds of the"
+        " soaking process<br>"
         f"<code>{escape(document['command'])}</code></p>"
         f"{_failures(ended)}{_thresholds(document['thresholds'])}"
-        f"<h2>Day by day</h2><p class='dim'>Shaded: days on which server, broker or database were hit.</p>"
+        f"<h2>Day by day</h2><p class='dim'>Shaded: the fault windows of server, broker and database,"
+        " from inject to heal.</p>"
         f'<div class="plots">{_plots(document["samples"])}</div>'
         f"<h2>What the soak has tried</h2>{_coverage(document['coverage'])}</body></html>\n"
     )
@@ -100,20 +103,51 @@ def _thresholds(items: Sequence[Mapping[str, Any]]) -> str:
 def _plots(samples: Sequence[Mapping[str, Any]]) -> str:
     if not samples:
         return '<p class="dim">No day was finished.</p>'
-    days = [int(sample["day"]) for sample in samples]
-    hit = [
-        int(sample["day"])
+    days = [float(sample["day"]) for sample in samples]
+    windows = [
+        Window(name, began_ms / DAY_MS, ended_ms / DAY_MS)
         for sample in samples
-        if any(kind.split(" ")[0] in _OUTAGE_WORDS for kind in sample["faults"])
+        for name, began_ms, ended_ms in sample["windows"]
     ]
+    figures = [
+        plot(title, lines, days, unit=unit, windows=windows)
+        for title, unit, lines in (*_of_images(samples), *_of_work(samples), *_of_memory(samples), *_of_tables(samples))
+    ]
+    return "".join(figures)
 
-    def column(name: str, scale: float = 1.0) -> list[float]:
-        return [sample[name] * scale for sample in samples]
 
-    def a_day(name: str) -> list[float]:
-        values = column(name)
-        return [later - earlier for earlier, later in zip([0.0, *values], values, strict=False)]
+def _column(samples: Sequence[Mapping[str, Any]], name: str, scale: float = 1.0) -> list[float]:
+    return [sample[name] * scale for sample in samples]
 
+
+def _a_day(samples: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    values = _column(samples, name)
+    return [later - earlier for earlier, later in zip([0.0, *values], values, strict=False)]
+
+
+Figures = Iterator[tuple[str, str, dict[str, list[float]]]]
+"""Title, unit, lines."""
+
+
+def _of_images(samples: Sequence[Mapping[str, Any]]) -> Figures:
+    names = {"taken": "images_captured", "complete": "images_complete"}
+    yield "Images taken and complete", "", {word: _column(samples, name) for word, name in names.items()}
+    names = {
+        "pending": "images_pending",
+        "receiving": "images_receiving",
+        "failed": "images_failed",
+        "held by cameras": "images_held",
+    }
+    lines = {word: _column(samples, name) for word, name in names.items()}
+    yield "Images not complete, at each day's end", "", lines
+    names = {"median": "latency_p50_s", "95 of 100": "latency_p95_s", "longest": "latency_max_s"}
+    yield "From photo to complete", "s", {word: _column(samples, name) for word, name in names.items()}
+
+
+def _of_work(samples: Sequence[Mapping[str, Any]]) -> Figures:
+    yield "Wake cycles a day", "", {"wakes": _a_day(samples, "wakes")}
+    retries = {"retries": "retries", "commands": "retry_commands", "alerts": "alerts"}
+    yield "Retries a day", "", {word: _a_day(samples, name) for word, name in retries.items()}
     words = sorted({kind.split(" ")[0] for sample in samples for kind in sample["faults"]})
     faults: dict[str, list[float]] = {"all": [float(sum(sample["faults"].values())) for sample in samples]}
     for group in (*_OUTAGE_WORDS, "wifi"):
@@ -122,44 +156,42 @@ def _plots(samples: Sequence[Mapping[str, Any]]) -> str:
                 float(sum(count for kind, count in sample["faults"].items() if kind.startswith(group)))
                 for sample in samples
             ]
-    open_images = {
-        "pending": column("images_pending"),
-        "receiving": column("images_receiving"),
-        "failed": column("images_failed"),
-        "held by cameras": column("images_held"),
-    }
-    latency = {
-        "median": column("latency_p50_s"),
-        "95 of 100": column("latency_p95_s"),
-        "longest": column("latency_max_s"),
-    }
-    work = {"waiting chunks": column("rows_chunks"), "set aside": column("rows_chunks_aside")}
-    figures = [
-        plot(
-            "Images taken and complete",
-            {"taken": column("images_captured"), "complete": column("images_complete")},
-            days,
-        ),
-        plot("Images not complete, at each day's end", open_images, days, marked=hit),
-        plot("Wake cycles a day", {"wakes": a_day("wakes")}, days, marked=hit),
-        plot("Faults that struck, a day", faults, days),
-        plot("Retries a day", {"retries": a_day("retries"), "commands": a_day("retry_commands")}, days, marked=hit),
-        plot("From photo to complete", latency, days, unit="s", marked=hit),
-        plot("Memory of simulator and server", {"resident": column("rss_bytes", 1e-6)}, days, unit="MB"),
-        plot("Size of the database", {"on disk": column("database_bytes", 1e-6)}, days, unit="MB"),
-        plot("Chunk rows at each day's end", work | {"staged": column("rows_chunks_staged")}, days, marked=hit),
-        plot(
-            "Rows of the tables that keep records",
-            {name: column(f"rows_{name}") for name in ("sessions", "history", "ack_log", "quarantined")},
-            days,
-        ),
-        plot("Open database connections", {"connections": column("connections")}, days, marked=hit),
-    ]
-    return "".join(figures)
+    yield "Faults that struck, a day", "", faults
+
+
+def _of_memory(samples: Sequence[Mapping[str, Any]]) -> Figures:
+    has_servers = any(sample["server_rss_bytes"] for sample in samples)
+    whose = "simulator" if has_servers else "simulator and server, one process"
+    lines = {"resident": _column(samples, "rss_bytes", 1e-6)}
+    if any(sample["heap_bytes"] for sample in samples):
+        lines["in use"] = _column(samples, "heap_bytes", 1e-6)
+    yield f"Memory of {whose}", "MB", lines
+    if has_servers:
+        names = {"server": "server_rss_bytes", "broker": "broker_rss_bytes"}
+        yield "Memory of server and broker", "MB", {word: _column(samples, n, 1e-6) for word, n in names.items()}
+    if any(sample["database_memory_bytes"] for sample in samples):
+        yield "Memory of PostgreSQL", "MB", {"all its processes": _column(samples, "database_memory_bytes", 1e-6)}
+    yield "Open database connections", "", {"connections": _column(samples, "connections")}
+
+
+def _of_tables(samples: Sequence[Mapping[str, Any]]) -> Figures:
+    yield "Size of the database", "MB", {"on disk": _column(samples, "database_bytes", 1e-6)}
+    largest = list(samples[-1]["table_bytes"])[:COLOURS_MAX]
+    sizes = {table: [sample["table_bytes"].get(table, 0) * 1e-6 for sample in samples] for table in largest}
+    yield "Sizes of the largest tables, indexes included", "MB", sizes
+    names = {"of open images": "rows_chunks", "set aside": "rows_chunks_aside", "staged": "rows_chunks_staged"}
+    yield "Chunk rows at each day's end", "", {word: _column(samples, name) for word, name in names.items()}
+    kept = ("sessions", "history", "ack_log", "quarantined")
+    yield "Rows of the tables that keep records", "", {name: _column(samples, f"rows_{name}") for name in kept}
 
 
 def _coverage(coverage: Mapping[str, Mapping[str, int]]) -> str:
-    titles = {"faults": "Faults", "server": "Moves of the server's table", "device": "Moves of the device's table"}
+    titles = {
+        "catalogue": "The catalogue of faults",
+        "faults": "Faults by step of the protocol",
+        "server": "Moves of the server's table",
+        "device": "Moves of the device's table",
+    }
     tables = []
     for part, title in titles.items():
         rows = "".join(

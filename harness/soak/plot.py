@@ -3,40 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Final
 
 WIDTH: Final = 640
-HEIGHT: Final = 200
+HEIGHT: Final = 220
 LEFT: Final = 56
 RIGHT: Final = 10
 TOP: Final = 10
 BOTTOM: Final = 24
 COLOURS_MAX: Final = 6
+WINDOW_WIDTH_MIN: Final = 1.5
+"""An outage of seconds in a month would be too thin to see."""
+
+DOTTED_POINTS_MAX: Final = 12
 POINTS_MAX: Final = 1_200
 """More days than pixels are thinned out evenly."""
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From inject to heal, in days since the start."""
+
+    name: str
+    began: float
+    ended: float
+
+
 def plot(
-    title: str, lines: Mapping[str, Sequence[float]], days: Sequence[int], *, unit: str = "", marked: Sequence[int] = ()
+    title: str,
+    lines: Mapping[str, Sequence[float]],
+    days: Sequence[float],
+    *,
+    unit: str = "",
+    windows: Sequence[Window] = (),
 ) -> str:
-    """A figure with one line for each name over `days`; `marked` days are shaded: faults struck then."""
+    """A figure with one line for each name over `days` since the start; fault windows are shaded."""
     top = max((value for values in lines.values() for value in values), default=0.0) or 1.0
-    first, last = (days[0], days[-1]) if days else (0, 1)
+    last = days[-1] if days else 1.0
     width, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
     def x_of(day: float) -> float:
-        return LEFT + width * (day - first) / max(last - first, 1)
+        return LEFT + width * min(day, last) / last
 
     def y_of(value: float) -> float:
         return TOP + height * (1 - value / top)
 
-    half = width / max(last - first, 1) / 2
     shaded = "".join(
-        f'<rect class="fault" x="{max(LEFT, x_of(day) - half):.1f}" y="{TOP}"'
-        f' width="{min(WIDTH - RIGHT, x_of(day) + half) - max(LEFT, x_of(day) - half):.1f}"'
-        f' height="{height}"/>'
-        for day in marked
+        f'<rect class="fault" x="{x_of(window.began):.1f}" y="{TOP}" height="{height}"'
+        f' width="{max(WINDOW_WIDTH_MIN, x_of(window.ended) - x_of(window.began)):.1f}">'
+        f"<title>{escape(window.name)}, day {window.began:.2f}</title></rect>"
+        for window in windows
     )
     grid = "".join(_grid_line(y_of(top * part / 4), _short(top * part / 4)) for part in range(5))
     step = -(-len(days) // POINTS_MAX) or 1
@@ -45,12 +63,15 @@ def plot(
         points = list(zip(days, values, strict=True))[::step]
         path = " ".join(f"{x_of(day):.1f},{y_of(value):.1f}" for day, value in points)
         colour = f"c{number % COLOURS_MAX}"
-        mark = f'<circle class="{colour}" cx="{LEFT}" cy="{y_of(values[0]):.1f}" r="3"/>' if len(points) == 1 else ""
-        paths.append(f'<polyline class="{colour}" points="{path}"/>{mark}')
+        dots = points if len(points) <= DOTTED_POINTS_MAX else []
+        marks = "".join(
+            f'<circle class="{colour}" cx="{x_of(day):.1f}" cy="{y_of(value):.1f}" r="3"/>' for day, value in dots
+        )
+        paths.append(f'<polyline class="{colour}" points="{path}"/>{marks}')
         legend.append(f'<span><i class="{colour}"></i>{escape(name)}</span>')
     axis = (
-        f'<text x="{LEFT}" y="{HEIGHT - 6}">day {first}</text>'
-        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">day {last}</text>'
+        f'<text x="{LEFT}" y="{HEIGHT - 6}">start</text>'
+        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">day {last:g}</text>'
     )
     shown_unit = f" ({escape(unit)})" if unit else ""
     return (

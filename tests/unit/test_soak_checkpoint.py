@@ -32,7 +32,7 @@ def _parked(now_us: int = 1) -> ParkedBench:
 def _written(folder: Path, day: int) -> None:
     draft = begin(folder, day)
     (draft / "public.devices.copy").write_bytes(b"rows")
-    progressed = Progressed(day=day, history_bytes=10, cpu_s=1.0, wall_s=2.0, samples=[{"day": day}])
+    progressed = Progressed(day=day, history_bytes=10, cpu_s=1.0, wall_s=2.0)
     commit(draft, progressed, _parked(day), {"captured": day})
 
 

@@ -59,10 +59,7 @@ class VirtualTimer(asyncio.TimerHandle):
 
 
 class VirtualLoop(ClosedWorldLoop):
-    """The loop; `stall_after_s` is real time, `audit_s` makes each jump wait that long and count late answers.
-
-    `began_us` is where the clock begins: a resumed run goes on where the other one stood.
-    """
+    """The loop. `stall_after_s` is real time; each jump waits `audit_s` for late answers; `began_us`: its first now."""
 
     _scheduled: list[VirtualTimer]
     _ready: deque[asyncio.Handle]
@@ -299,6 +296,15 @@ class VirtualLoop(ClosedWorldLoop):
         for connection in left_open:
             connection.tell_the_end()
         super().close()
+        self._end_buried()
+
+    def forget_buried(self) -> None:
+        """Let go of what crashed incarnations left, as `close` does: in a long run they would add up."""
+        self._is_over = True  # nothing that they still do on their way out happens
+        self._end_buried()
+        self._is_over = False
+
+    def _end_buried(self) -> None:
         for task in self._graveyard:
             if isinstance(task, asyncio.Task) and not task.done():
                 for _ in range(CLOSE_TRIES_MAX):

@@ -20,6 +20,7 @@ ASKING: Final = {b"P": b"1", b"B": b"2", b"D": b"Tn", b"E": b"CIs", b"C": b"3"}
 SYNCING: Final = frozenset({b"S", b"Q", b"F"})
 UNASKED: Final = frozenset({b"N", b"S", b"A", b"E"})  # may come at any time
 READY: Final = b"Z"
+ROW: Final = b"D"
 END: Final = b"end"
 SECURITY: Final = b"tls"
 TEXT_SHOWN_BYTES: Final = 160
@@ -37,24 +38,35 @@ class Frames:
         found: list[tuple[bytes, bytes]] = []
         at, end = 0, len(data)
         while at < end:
-            if self._skip_bytes:
-                step = min(self._skip_bytes, end - at)
-                self._skip_bytes -= step
-                at += step
-                if not self._skip_bytes:
-                    found.append((bytes(self._header[:1]), bytes(self._header[5:])))
-                    self._header.clear()
-                continue
-            step = min(5 - len(self._header), end - at)
-            self._header += data[at : at + step]
-            at += step
-            if len(self._header) == 5:
-                self._skip_bytes = struct.unpack_from("!i", self._header, 1)[0] - 4
-                self._header += data[at : at + min(self._skip_bytes, TEXT_SHOWN_BYTES)]
-                if not self._skip_bytes:
-                    found.append((bytes(self._header[:1]), b""))
-                    self._header.clear()
+            if not self._header and end - at >= 5:  # nearly always: the message is whole
+                body = at + 5
+                after = at + 1 + int.from_bytes(data[at + 1 : body], "big")
+                if after <= end:
+                    found.append((data[at : at + 1], data[body : min(after, body + TEXT_SHOWN_BYTES)]))
+                    at = after
+                    continue
+            at = self._piece(data, at, end, found)
         return found
+
+    def _piece(self, data: bytes, at: int, end: int, found: list[tuple[bytes, bytes]]) -> int:
+        """A part of a message that comes in several; returns where `data` goes on."""
+        if self._skip_bytes:
+            step = min(self._skip_bytes, end - at)
+            self._skip_bytes -= step
+            if not self._skip_bytes:
+                found.append((bytes(self._header[:1]), bytes(self._header[5:])))
+                self._header.clear()
+            return at + step
+        step = min(5 - len(self._header), end - at)
+        self._header += data[at : at + step]
+        at += step
+        if len(self._header) == 5:
+            self._skip_bytes = struct.unpack_from("!i", self._header, 1)[0] - 4
+            self._header += data[at : at + min(self._skip_bytes, TEXT_SHOWN_BYTES)]
+            if not self._skip_bytes:
+                found.append((bytes(self._header[:1]), b""))
+                self._header.clear()
+        return at
 
 
 class PgMeter:
@@ -62,7 +74,7 @@ class PgMeter:
 
     def __init__(self, name: str, account: Callable[[int], None]) -> None:
         self.name = name
-        self.text = ""
+        self._last_text = b""
         self.stray_replies = 0
         self._account = account
         self._pending: deque[bytes] = deque()
@@ -75,6 +87,11 @@ class PgMeter:
         self._is_writing_paused = False
         self._is_released = False
         self._counts = False
+
+    @property
+    def text(self) -> str:
+        """The start of what was asked last."""
+        return self._last_text.replace(b"\0", b" ").decode(errors="replace").strip()
 
     @property
     def is_outstanding(self) -> bool:
@@ -151,7 +168,7 @@ class PgMeter:
         elif kind in ASKING and not self._skipping:
             self._pending.append(ASKING[kind])
         if kind in b"QP":
-            self.text = body.replace(b"\0", b" ").decode(errors="replace").strip()
+            self._last_text = body
 
     def received(self, data: bytes) -> None:
         """PostgreSQL has answered these bytes."""
@@ -159,7 +176,8 @@ class PgMeter:
             self._take()
             data = data[1:]
         for kind, _ in self._received.feed(data):
-            self._answered(kind)
+            if kind != ROW or not self._pending:  # a row answers nothing
+                self._answered(kind)
         self._update()
 
     def _answered(self, kind: bytes) -> None:

@@ -211,7 +211,7 @@ class MemoryNetwork:
         else:
             self._latency_of[host] = latency_us
 
-    def line_of(self, host: str, seed: int) -> MemoryLine:
+    def line_of(self, host: str, seed: int | str) -> MemoryLine:
         """A line that faults can strike, for every connection that this host opens from now on."""
         line = self._lines[host] = MemoryLine(self.loop, Rng(f"{seed}/line/{host}"))
         return line

@@ -1,0 +1,19 @@
+"""The words that several commands take."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class BenchChoice(StrEnum):
+    """Where scenarios run."""
+
+    embedded = "embedded"
+    processes = "processes"
+
+
+class BrokerChoice(StrEnum):
+    """Which broker the processes bench starts."""
+
+    iotcore = "iotcore"
+    mosquitto = "mosquitto"
