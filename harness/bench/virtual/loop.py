@@ -23,6 +23,7 @@ from harness.bench.virtual.closed_world import ClosedWorldLoop, refuse
 from harness.bench.virtual.incarnation import current_incarnation
 from harness.bench.virtual.meter import MeteredProtocol, PgMeter
 from harness.bench.virtual.selector import VirtualSelector
+from harness.bench.virtual.timer import VirtualTimer
 from harness.errors import InternalError
 
 if TYPE_CHECKING:
@@ -37,25 +38,6 @@ CLOSE_TRIES_MAX: Final = 50
 
 class StrangerError(InternalError):
     """Another thread tried to schedule on the virtual loop: its result could not be replayed."""
-
-
-class VirtualTimer(asyncio.TimerHandle):
-    """A timer in a total order: (microsecond, number)."""
-
-    __slots__ = ("order",)
-    order: tuple[int, int]
-
-    def __lt__(self, other: object) -> bool:
-        return isinstance(other, VirtualTimer) and self.order < other.order
-
-    def __le__(self, other: object) -> bool:
-        return isinstance(other, VirtualTimer) and self.order <= other.order
-
-    def __gt__(self, other: object) -> bool:
-        return isinstance(other, VirtualTimer) and self.order > other.order
-
-    def __ge__(self, other: object) -> bool:
-        return isinstance(other, VirtualTimer) and self.order >= other.order
 
 
 class VirtualLoop(ClosedWorldLoop):
