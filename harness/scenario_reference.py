@@ -81,6 +81,7 @@ _PARTS: Final = (
             "DatabaseAction",
             "Call",
             "Upload",
+            "Migration",
             "Power",
             "Flash",
             "Console",
