@@ -269,7 +269,7 @@ SABOTEURS: tuple[Saboteur, ...] = (
     _of(timeouts.command_sent_while_asleep, "timeout/retry-at-the-next-wake-completes.yaml"),
     _of(timeouts.expiry_ignored, "timeout/expired-commands.yaml"),
     _of(timeouts.window_ignored, "timeout/retry-waits-for-its-time-and-its-device.yaml"),
-    _of(timeouts.chunks_left_behind, "smoke/photo-is-stored.yaml"),
+    _of(timeouts.buffer_left_behind, "smoke/photo-is-stored.yaml"),
     _of(timeouts.staged_chunks_left_behind, "soak/late-copy-of-a-stored-chunk-is-forgotten.yaml"),
     _of(timeouts.lost_answer_is_written_again, "faults/a-lost-answer-doubles-nothing.yaml"),
     _of(timeouts.read_only_connection_kept, "faults/database-read-only.yaml"),

@@ -93,9 +93,10 @@ def window_ignored() -> Undo:
     return _statement(server.store.READ, "due_commands", "c.scheduled_for <= $2", "true")
 
 
-def chunks_left_behind() -> Undo:
+def buffer_left_behind() -> Undo:
     """The chunks of a stored image stay in the buffer table."""
-    return _statement(server.completion.WRITE, "delete_chunks", "WHERE", "WHERE false AND")
+    real = "DELETE FROM device_image_chunks WHERE image_id"
+    return _statement(server.completion.WRITE, "complete_image", real, real.replace("WHERE", "WHERE false AND"))
 
 
 def staged_chunks_left_behind() -> Undo:
