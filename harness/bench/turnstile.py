@@ -155,6 +155,9 @@ class _SteppedConnection:
     async def execute(self, *arguments: Any) -> Any:
         return await self._step("execute", arguments)
 
+    async def executemany(self, *arguments: Any) -> Any:
+        return await self._step("executemany", arguments)
+
     async def fetch(self, *arguments: Any) -> Any:
         return await self._step("fetch", arguments)
 
