@@ -65,10 +65,13 @@ class BoardWorld:
 
     async def expect(self, text: str) -> str:
         """Wait for a text on the console behind the last one that was found; the rest of its line."""
-        async with asyncio.timeout(PATIENCE_S):
-            while (found := self.port.text.find(text, self._read_to)) < 0 or "\n" not in self.port.text[found:]:
-                self.port.grew.clear()
-                await self.port.grew.wait()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while (found := self.port.text.find(text, self._read_to)) < 0 or "\n" not in self.port.text[found:]:
+                    self.port.grew.clear()
+                    await self.port.grew.wait()
+        except TimeoutError:
+            raise AssertionError(f"no {text!r} on the console:\n{self.port.text[-2000:]}") from None
         self._read_to = self.port.text.index("\n", found) + 1
         return self.port.text[found : self._read_to].strip()
 
