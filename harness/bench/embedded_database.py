@@ -85,9 +85,14 @@ class EmbeddedDatabase:
                 yield
 
     async def _end_backends(self) -> None:
+        """Returns when they are gone and their clients know: when an end is read would else depend on real time."""
+        ending = self._connections()
         async with self._cluster.admin() as connection:
             rows = await connection.fetch(_PIDS, self._database, SERVER)
             await _terminate(connection, [row["pid"] for row in rows])
+        with self._loop.real_io("ends of connections are read"):
+            while any(connection in self._loop.postgres_connections() for connection in ending):
+                await asyncio.sleep(0)
 
     # -- down, still, shut -----------------------------------------------------------------------------
 
@@ -165,8 +170,7 @@ class EmbeddedDatabase:
         inner: Any = connection.inner
         async with self._cluster.admin() as admin:
             await _terminate(admin, [inner.get_server_pid()])
-        if strike.how == "lose_answer":
-            connection.reset()
+        connection.reset()
 
     # -- what it refuses ---------------------------------------------------------------------------------
 

@@ -96,6 +96,7 @@ class RequestPoints:
         still = self._struck[connection] = ExitStack()
         still.enter_context(self._loop.real_io(f"{strike.how} at {strike.at}"))
         if strike.how == "kill":
+            self._muted.add(connection)
             self._end(connection, strike)
             return None
         self._unanswered[connection] = strike
