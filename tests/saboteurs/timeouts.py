@@ -56,7 +56,7 @@ def counter_raised_twice() -> Undo:
 def timeout_from_created_at() -> Undo:
     """An image is stale one hour after its row was made, whatever its wake window says."""
     real = "least(s.next_wake_scheduled, d.next_wake_at) AS wake"
-    return _function("fn_stale_images", real, "i.created_at + interval '1 hour' AS wake")
+    return _function("fn_open_image_windows", real, "i.created_at + interval '1 hour' AS wake")
 
 
 def command_sent_while_asleep() -> Undo:
