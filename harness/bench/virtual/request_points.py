@@ -87,7 +87,7 @@ class RequestPoints:
         text = self._text(connection, data)
         self.requests += 1
         self.commits += is_commit(text) and kind != _PARSE
-        strike = self._matching(connection, text, is_parse=kind == _PARSE)
+        strike = self._matching(connection, text, is_parse=kind == _PARSE) if self.armed else None
         if strike is None:
             return data
         if strike.how == "fail":
@@ -112,12 +112,12 @@ class RequestPoints:
 
     def _text(self, connection: MeteredProtocol, data: bytes) -> str:
         """The SQL of a request; of a prepared one what it was prepared from."""
-        body = data[5 : 1 + struct.unpack_from("!i", data, 1)[0]]
+        first_end = data.index(b"\0", 5)
+        first = data[5:first_end]
         if data[:1] == _QUERY:
-            return body.rstrip(b"\0").decode(errors="replace")
+            return first.decode(errors="replace")
         texts = self._texts.setdefault(connection, {})
-        first, _, rest = body.partition(b"\0")
-        second = rest.partition(b"\0")[0]
+        second = data[first_end + 1 : data.index(b"\0", first_end + 1)]
         if data[:1] == _PARSE:
             texts[first] = second.decode(errors="replace")
             return texts[first]
@@ -142,7 +142,7 @@ class RequestPoints:
 
 def is_commit(text: str) -> bool:
     """Whether a request ends a transaction well."""
-    return text.strip().upper() == "COMMIT"
+    return len(text) <= len("COMMIT") + 2 and text.strip().upper() == "COMMIT"
 
 
 def _simple_query(sql: str) -> bytes:
