@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from enum import Enum
 from types import MethodType
 from typing import Any, Final
 
@@ -49,11 +50,16 @@ def bound(owner: Any, name: str) -> Any:
 
 
 class _Writer(pickle.Pickler):
-    """Methods are written as (owner, name): pickle itself would need `getattr`, which a reader must not allow."""
+    """Methods are written as (owner, name), members of enumerations by their value.
+
+    pickle itself (for enumerations that of early 3.11) would need `getattr`, which a reader must not allow.
+    """
 
     def reducer_override(self, item: Any) -> Any:
         if isinstance(item, MethodType):
             return bound, (item.__self__, item.__func__.__name__)
+        if isinstance(item, Enum):
+            return type(item), (item.value,)
         return NotImplemented
 
 
