@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from harness.pytest_devices import BenchFixture, BoardFixture
 
 _USES: Final = pytest.StashKey["list[BoardFixture]"]()
-_PARTS: Final = ("server.wire", "simulator.device", "harness.plan")
+_PACKAGES: Final = ("server", "simulator")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,17 +46,10 @@ def _is_ours(metafunc: pytest.Metafunc, name: str) -> bool:
 
 def explain_clash() -> None:
     """Raises UsageError where another package hides one of wakestorm's."""
-    import importlib.util
-    import sys
-
-    for part in _PARTS:
-        package = part.partition(".")[0]
-        try:
-            found = importlib.util.find_spec(part)
-        except ModuleNotFoundError:
-            found = None
-        if found is None:
-            there = getattr(sys.modules.get(package), "__file__", None) or _origin(package)
+    root = Path(__file__).resolve().parents[1]
+    for package in _PACKAGES:
+        there = _origin(package)
+        if Path(there).resolve().parent.parent != root:
             raise pytest.UsageError(
                 f"wakestorm needs its own package `{package}`, but Python finds another one:\n"
                 f"  {there}\n"
@@ -71,7 +64,9 @@ def _origin(package: str) -> str:
     import importlib.util
 
     spec = importlib.util.find_spec(package)
-    return str(spec.origin or spec.submodule_search_locations) if spec is not None else "nowhere"
+    if spec is None:
+        return "nowhere"
+    return spec.origin or str(next(iter(spec.submodule_search_locations or ()), "nowhere"))
 
 
 @pytest.fixture
