@@ -84,7 +84,8 @@ def _speaks(port: str, baud: int) -> bool:
 
 
 def reset_from_loader(console: Console, *, has_lines: bool) -> None:
-    """Start the program of a board that waits in its loader."""
+    """Start the program of a board that waits in its loader; the next `expect` looks at what comes of it."""
+    console.forget_the_past()  # the loader's own "waiting for download" may come late
     if not (has_lines and console.reset()):
         console.write_bytes(watchdog_frames())
 

@@ -29,6 +29,12 @@ OnLine = Callable[[str], None]
 """Called in the reading thread with each whole line."""
 
 
+SETTLE_S: Final = 0.1
+"""So long nothing comes any more: text that was under way has arrived."""
+
+SETTLE_AT_MOST_S: Final = 2.0
+
+
 class ConsoleError(WakestormError):
     """A console did not do what it should. `blame` says where to look first."""
 
@@ -254,6 +260,16 @@ class Console:
         return serial.set_reset(held=False)
 
     # -- errors ----------------------------------------------------------------------------------------
+
+    def forget_the_past(self) -> None:
+        """What is there and in flight belongs to before: the next `expect` begins after the first quiet moment."""
+        until_s = monotonic_s() + SETTLE_AT_MOST_S
+        with self._changed:
+            while monotonic_s() < until_s:
+                end = self.transcript.end
+                if not self._changed.wait_for(lambda end=end: self.transcript.end != end, SETTLE_S):  # type: ignore[misc]
+                    break
+            self.transcript.skip()
 
     def last_lines(self, count: int = LAST_LINES) -> tuple[str, ...]:
         """The newest lines."""

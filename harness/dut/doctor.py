@@ -156,11 +156,11 @@ class _Examination:
             reset_from_loader(console, has_lines=has_lines)
             try:
                 console.expect(_ANY_TEXT, CONSOLE_WITHIN_S)
-                console.expect(r"main_task: Calling app_main\(\)|waiting for download", CONSOLE_WITHIN_S)
+                found = console.expect(r"main_task: Calling app_main\(\)|waiting for download", CONSOLE_WITHIN_S)
             except ConsoleError as error:
                 self.hear_worse(console, error)
                 return
-            if any("waiting for download" in line for line in console.last_lines()):
+            if "waiting for download" in found.text:
                 fix = "let BOOT go; is IO0 held low by something?"
                 self.wrong("boot", "it waits for a download after a reset", Blame.BOARD, fix)
                 return
