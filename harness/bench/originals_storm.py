@@ -28,6 +28,7 @@ from harness.plan_steps import HttpExchange
 from server.app import App, Parts, Settings, new_seeded_ids, open_pool
 from simulator.rng import Rng
 
+POOL_SIZE: Final = 6
 START: Final = datetime(2026, 1, 5, 12, tzinfo=UTC)
 WORKERS: Final = ("one", "two")
 BOUNDARY: Final = "wakestorm-boundary"
@@ -167,7 +168,10 @@ class OriginalsStorm:
         """The server of that name; a killed one starts anew."""
         if name in self._apps:
             return self._apps[name]
-        pool = self._pools[name] = await open_pool(self._cluster.dsn(self._database, SERVER), size=6)
+        pool = self._pools[name] = await open_pool(self._cluster.dsn(self._database, SERVER), size=POOL_SIZE)
+        opened = [await pool.acquire() for _ in range(POOL_SIZE)]  # one that opens late would change the order of steps
+        for connection in opened:
+            await pool.release(connection)
         self._started += 1
         settings = Settings(
             database_url="postgresql://storm", mqtt_url="mqtt://127.0.0.1:1", objects_url=str(self._folder)
