@@ -14,6 +14,8 @@ from simulator.board.cli import main
 from tests.support.board_images import flashed
 from tests.support.virtual_board import ROOT, esptool, running_board
 
+pytestmark = pytest.mark.night
+
 FAST = ("--connect-attempts", "1")
 
 

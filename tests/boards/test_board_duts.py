@@ -22,7 +22,7 @@ from harness.plan import plan_of
 from harness.run_one import Surroundings, run_one
 from harness.verdict import Verdict
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.night]
 
 MAC = "7CDFA1E0B0C5"
 POWER_LOSS = """

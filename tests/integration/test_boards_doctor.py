@@ -19,6 +19,8 @@ from harness.dut.inventory import BoardEntry
 from harness.dut.wear_ledger import STATE_VARIABLE
 from tests.support.virtual_board import running_board
 
+pytestmark = pytest.mark.night
+
 MAC = "7CDFA1E0B0C5"
 
 

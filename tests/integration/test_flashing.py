@@ -27,6 +27,8 @@ from harness.dut.wear_ledger import STATE_VARIABLE
 from simulator.board.nvs import read_nvs
 from tests.support.virtual_board import running_board
 
+pytestmark = pytest.mark.night
+
 ROOT = Path(__file__).parent.parent.parent
 NVS_AT, NVS_BYTES = 0x9000, 0x6000
 APP_AT = 0x20000

@@ -90,6 +90,7 @@ def ack_before_commit() -> Undo:
         for reply in replies:
             for intake in sent:
                 intake._send(reply)
+        await connection.execute("SELECT pg_sleep(0.05)")  # so long the COMMIT may take
         return []
 
     real_init = server.intake.Intake.__init__
