@@ -26,7 +26,7 @@ def planned_upload(upload: Upload, fleet: Fleet) -> HttpExchange:
     body = b"".join(b"--" + _BOUNDARY.encode() + b"\r\n" + part + b"\r\n" for part in parts)
     return HttpExchange(
         method="POST",
-        path=f"/v1/projects/{fleet.filled(upload.project)}/images",
+        path=f"/api/v1/projects/{fleet.filled(upload.project)}/images",
         headers={"content-type": f"multipart/form-data; boundary={_BOUNDARY}"},
         body=body + f"--{_BOUNDARY}--\r\n".encode(),
         which=upload.which,

@@ -41,8 +41,8 @@ async def measured(
     pool = await open_pool(cluster.dsn(database, SERVER), size=POOL_SIZE)
     try:
         app = _app(pool, objects_url)
-        _, project = await _exchange(app, "POST", "/v1/projects", json.dumps({"name": "rate"}).encode())
-        path = f"/v1/projects/{project['id']}/images"
+        _, project = await _exchange(app, "POST", "/api/v1/projects", json.dumps({"name": "rate"}).encode())
+        path = f"/api/v1/projects/{project['id']}/images"
         images: list[str] = []
 
         async def upload(number: int) -> None:
@@ -51,7 +51,7 @@ async def measured(
             images.append(answer[0]["id"])
 
         async def delete(number: int) -> None:
-            status, answer = await _exchange(app, "DELETE", f"/v1/images/{images[number]}", None)
+            status, answer = await _exchange(app, "DELETE", f"/api/v1/images/{images[number]}", None)
             assert status == 204, answer
 
         return [

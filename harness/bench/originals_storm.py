@@ -189,7 +189,7 @@ class OriginalsStorm:
     # -- actors ------------------------------------------------------------------------------------------
 
     async def _prepare(self, app: App, rng: Rng) -> _Ground:
-        answer = await _request(app, "POST", "/v1/projects", {"name": "storm"})
+        answer = await _request(app, "POST", "/api/v1/projects", {"name": "storm"})
         ground = _Ground(project_id=answer[1]["id"])
         for _ in range(rng.between(0, 2)):
             status, images = await _upload(app, ground.project_id, photo(0), ("original",))
@@ -220,9 +220,9 @@ class OriginalsStorm:
             return _status(_upload(app, ground.project_id, photo(rng.between(0, 1)), ("original",)))
         if kind == "delete_image":
             image_id = ground.image_ids[0] if ground.image_ids else str(UUID(int=0))
-            return _status(_request(app, "DELETE", f"/v1/images/{image_id}"))
+            return _status(_request(app, "DELETE", f"/api/v1/images/{image_id}"))
         if kind == "delete_project":
-            return _status(_request(app, "DELETE", f"/v1/projects/{ground.project_id}"))
+            return _status(_request(app, "DELETE", f"/api/v1/projects/{ground.project_id}"))
         if kind == "complete":
             return _discarded(app.intake.complete(_there(ground.device_image_id)))
         if kind == "delete_device":
@@ -290,7 +290,7 @@ def multipart(data: bytes, styles: tuple[str, ...]) -> bytes:
 
 async def _upload(app: App, project_id: str, data: bytes, styles: tuple[str, ...]) -> tuple[int, Any]:
     headers = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
-    return await _exchange(app, "POST", f"/v1/projects/{project_id}/images", multipart(data, styles), headers)
+    return await _exchange(app, "POST", f"/api/v1/projects/{project_id}/images", multipart(data, styles), headers)
 
 
 async def _request(app: App, method: str, path: str, body: Any = None) -> tuple[int, Any]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import hmac
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from server.clock import SteppedClock
@@ -27,6 +27,9 @@ from server.wire.topics import parse_uplink
 if TYPE_CHECKING:
     from server.app import App
 
+API_PREFIX: Final = "/api/v1"
+"""Before every route of the versioned API; health, metrics and the functions of seed 001 stand beside it."""
+
 
 def http_app(app: App) -> FastAPI:
     """The ASGI application of one server."""
@@ -38,8 +41,10 @@ def http_app(app: App) -> FastAPI:
         redoc_url=None,
     )
     add_problems(api)
+    versioned = APIRouter(prefix=API_PREFIX)
     for routes in (project_routes, image_routes, original_routes):
-        api.include_router(routes(app))
+        versioned.include_router(routes(app))
+    api.include_router(versioned)
 
     @api.get("/health", responses=HEALTH)
     async def health() -> JSONResponse:

@@ -99,7 +99,7 @@ class StatsAnswer(BaseModel):
 
 def project_routes(app: App) -> APIRouter:
     """Projects and the uploads to them."""
-    router = APIRouter(prefix="/v1/projects", tags=["projects"])
+    router = APIRouter(prefix="/projects", tags=["projects"])
 
     @router.post("", status_code=201, responses=problems(400, 422, 503))
     async def create_project(new: NewProject) -> ProjectAnswer:
@@ -147,7 +147,7 @@ def project_routes(app: App) -> APIRouter:
 
 def image_routes(app: App) -> APIRouter:
     """Single images."""
-    router = APIRouter(prefix="/v1/images", tags=["images"])
+    router = APIRouter(prefix="/images", tags=["images"])
 
     async def found(image_id: UUID) -> ImageRow:
         image = await app.projects.image(image_id)
@@ -186,7 +186,7 @@ def image_routes(app: App) -> APIRouter:
 
 def original_routes(app: App) -> APIRouter:
     """Originals: by id, by hash, and their statistics."""
-    router = APIRouter(prefix="/v1/originals", tags=["originals"])
+    router = APIRouter(prefix="/originals", tags=["originals"])
 
     @router.get("/stats", responses=problems(503))
     async def get_stats() -> StatsAnswer:

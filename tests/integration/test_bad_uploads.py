@@ -65,7 +65,7 @@ def test_bad_uploads_are_refused_whole(
     async def body(rig: Rig) -> None:
         project_id = await rig.project()
         answer = await rig.http.post(
-            f"/v1/projects/{project_id}/images", files={"file": (name, data, "image/jpeg")}, data=said
+            f"/api/v1/projects/{project_id}/images", files={"file": (name, data, "image/jpeg")}, data=said
         )
         assert answer.status_code in (400, 413, 422), answer.text
         assert answer.headers["content-type"] == "application/problem+json"

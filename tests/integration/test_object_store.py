@@ -136,12 +136,12 @@ def test_full_flow_on_this_store(migrated_database: Database, objects_url: str) 
                 *(await rig.upload(project_id, jpeg(1), "original", "thumbnail")),
                 *(await rig.upload(project_id, jpeg(1))),
             ]
-            assert (await rig.http.get(f"/v1/images/{images[2]['id']}/content")).content == jpeg(1)
+            assert (await rig.http.get(f"/api/v1/images/{images[2]['id']}/content")).content == jpeg(1)
             await rig.assert_sound()
             for image in images[:2]:
-                assert (await rig.http.delete(f"/v1/images/{image['id']}")).status_code == 204
+                assert (await rig.http.delete(f"/api/v1/images/{image['id']}")).status_code == 204
             await rig.assert_sound()
-            assert (await rig.http.delete(f"/v1/projects/{project_id}")).status_code == 204
+            assert (await rig.http.delete(f"/api/v1/projects/{project_id}")).status_code == 204
             await rig.assert_sound(after_clean_up=True)
             assert await rig.keys() == set()
         finally:

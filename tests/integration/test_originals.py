@@ -94,9 +94,9 @@ def test_delete_image_decrements_the_reference_once(migrated_database: Database,
         project_id = await rig.project()
         images = [(await rig.upload(project_id, PHOTO))[0]["id"] for _ in range(2)]
         assert await count_of(rig) == 2
-        assert (await rig.http.delete(f"/v1/images/{images[0]}")).status_code == 204
+        assert (await rig.http.delete(f"/api/v1/images/{images[0]}")).status_code == 204
         assert await count_of(rig) == 1
-        again = await rig.http.delete(f"/v1/images/{images[0]}")
+        again = await rig.http.delete(f"/api/v1/images/{images[0]}")
         assert (again.status_code, again.headers["content-type"]) == (404, "application/problem+json")
         assert await count_of(rig) == 1, "deleting twice takes one reference off"
         await rig.assert_sound(after_clean_up=True)
@@ -107,12 +107,12 @@ def test_delete_image_decrements_the_reference_once(migrated_database: Database,
 def test_delete_image_when_the_original_is_deleted(migrated_database: Database, tmp_path: Path) -> None:
     async def body(rig: Rig) -> None:
         (image,) = await rig.upload(await rig.project(), PHOTO)
-        assert (await rig.http.delete(f"/v1/images/{image['id']}")).status_code == 204
+        assert (await rig.http.delete(f"/api/v1/images/{image['id']}")).status_code == 204
         assert await count_of(rig) is None
         assert await rig.keys() == set()
         (row,) = await rig.rows("SELECT deleted_at, original_image_id FROM images")
         assert row == {"deleted_at": rig.clock.now(), "original_image_id": None}, "the row stays, without its reference"
-        assert (await rig.http.get(f"/v1/images/{image['id']}")).status_code == 404
+        assert (await rig.http.get(f"/api/v1/images/{image['id']}")).status_code == 404
 
     run(migrated_database.dsn("ws_server"), tmp_path, body)
 
@@ -126,9 +126,9 @@ def test_delete_image_handles_missing_original_image_id_gracefully(migrated_data
             "VALUES ($1, 'old.jpg', 'uploads/old', 'image/jpeg') RETURNING id",
             project_id,
         )
-        served = await rig.http.get(f"/v1/images/{old['id']}/content")
+        served = await rig.http.get(f"/api/v1/images/{old['id']}/content")
         assert (served.status_code, served.content) == (200, PHOTO)
-        assert (await rig.http.delete(f"/v1/images/{old['id']}")).status_code == 204
+        assert (await rig.http.delete(f"/api/v1/images/{old['id']}")).status_code == 204
         assert await rig.keys() == {"uploads/old"}, "as before originals, the bytes stay for now"
         assert not [line for line in rig.lines if "failed" in line]
 
@@ -144,14 +144,14 @@ def test_full_flow_upload_deduplicate_process_delete_all(migrated_database: Data
         images = [*(await rig.upload(project_id, PHOTO)), *(await rig.upload(project_id, PHOTO, "thumbnail"))]
         assert {image["original_image_id"] for image in images} == {images[0]["original_image_id"]}
         assert await count_of(rig) == 2
-        thumbnail = await rig.http.get(f"/v1/images/{images[1]['id']}/content")
+        thumbnail = await rig.http.get(f"/api/v1/images/{images[1]['id']}/content")
         assert thumbnail.status_code == 200
         assert thumbnail.content[:2] == b"\xff\xd8"
         assert thumbnail.content != PHOTO
-        as_sent = await rig.http.get(f"/v1/images/{images[1]['id']}/original")
+        as_sent = await rig.http.get(f"/api/v1/images/{images[1]['id']}/original")
         assert as_sent.content == PHOTO
         for image in images:
-            await rig.http.delete(f"/v1/images/{image['id']}")
+            await rig.http.delete(f"/api/v1/images/{image['id']}")
         assert await rig.rows("SELECT * FROM original_images") == []
         assert await rig.keys() == set()
 
@@ -163,10 +163,10 @@ def test_multiple_styles_delete_two_then_the_last(migrated_database: Database, t
         images = await rig.upload(await rig.project(), PHOTO, "original", "thumbnail", "greyscale")
         assert [image["style"] for image in images] == ["original", "thumbnail", "greyscale"]
         for image in images[:2]:
-            await rig.http.delete(f"/v1/images/{image['id']}")
+            await rig.http.delete(f"/api/v1/images/{image['id']}")
         assert await count_of(rig) == 1
-        assert (await rig.http.get(f"/v1/images/{images[2]['id']}/original")).content == PHOTO
-        await rig.http.delete(f"/v1/images/{images[2]['id']}")
+        assert (await rig.http.get(f"/api/v1/images/{images[2]['id']}/original")).content == PHOTO
+        await rig.http.delete(f"/api/v1/images/{images[2]['id']}")
         assert await rig.rows("SELECT * FROM original_images") == []
         assert await rig.keys() == set()
 
@@ -182,12 +182,12 @@ def test_a_project_takes_one_reference_off_for_each_row(migrated_database: Datab
         await rig.upload(mine, PHOTO, "original", "thumbnail", "greyscale")
         await rig.upload(other, PHOTO)
         deleted = (await rig.upload(mine, PHOTO))[0]["id"]
-        await rig.http.delete(f"/v1/images/{deleted}")
+        await rig.http.delete(f"/api/v1/images/{deleted}")
         await rig.upload(mine, jpeg(2))
-        assert (await rig.http.delete(f"/v1/projects/{mine}")).status_code == 204
+        assert (await rig.http.delete(f"/api/v1/projects/{mine}")).status_code == 204
         assert await count_of(rig) == 1
         await rig.assert_sound(after_clean_up=True)
-        assert (await rig.http.delete(f"/v1/projects/{mine}")).status_code == 404
+        assert (await rig.http.delete(f"/api/v1/projects/{mine}")).status_code == 404
         assert await rig.rows("SELECT count(*) FROM images") == [{"count": 1}]
 
     run(migrated_database.dsn("ws_server"), tmp_path, body)
@@ -200,7 +200,7 @@ def test_a_failing_decrement_logs_the_line_and_the_clean_up_mends_it(
         (image,) = await rig.upload(await rig.project(), PHOTO)
         owner = await asyncpg.connect(migrated_database.dsn())
         await owner.execute("ALTER TABLE original_images ADD CONSTRAINT broken CHECK (reference_count > 0)")
-        assert (await rig.http.delete(f"/v1/images/{image['id']}")).status_code == 204
+        assert (await rig.http.delete(f"/api/v1/images/{image['id']}")).status_code == 204
         assert any("warning [Originals] failed to decrement original reference" in line for line in rig.lines)
         assert await count_of(rig) == 1, "too many, never too few"
         await owner.execute("ALTER TABLE original_images DROP CONSTRAINT broken")
@@ -225,7 +225,7 @@ def test_a_failing_store_logs_the_line_and_the_sweep_mends_it(
 
         with monkeypatch.context() as patch:
             patch.setattr(rig.app.objects, "delete", away)
-            assert (await rig.http.delete(f"/v1/images/{image['id']}")).status_code == 204
+            assert (await rig.http.delete(f"/api/v1/images/{image['id']}")).status_code == 204
         assert any("failed to decrement original reference" in line for line in rig.lines)
         assert await count_of(rig) is None
         assert await rig.keys() == {object_key(HASH)}, "the store is the last to go"
@@ -283,7 +283,7 @@ def test_without_dedup_every_upload_keeps_its_own_bytes(migrated_database: Datab
         (one,), (two,) = await rig.upload(project_id, PHOTO), await rig.upload(project_id, PHOTO)
         assert one["original_image_id"] is two["content_hash"] is None
         assert await rig.keys() == {f"uploads/{one['id']}", f"uploads/{two['id']}"}
-        assert (await rig.http.get(f"/v1/images/{one['id']}/content")).content == PHOTO
+        assert (await rig.http.get(f"/api/v1/images/{one['id']}/content")).content == PHOTO
         await rig.assert_sound(after_clean_up=True)
 
     run(migrated_database.dsn("ws_server"), tmp_path, body, dedup=False)
@@ -315,7 +315,7 @@ def test_uploads_and_deletes_at_once_leave_nothing_wrong(migrated_database: Data
 
         async def live_and_die(number: int) -> None:
             images = await rig.upload(project_id, jpeg(number % 2))
-            await asyncio.gather(*(rig.http.delete(f"/v1/images/{image['id']}") for image in images * 2))
+            await asyncio.gather(*(rig.http.delete(f"/api/v1/images/{image['id']}") for image in images * 2))
 
         await asyncio.gather(*(live_and_die(number) for number in range(12)))
         await rig.assert_sound(after_clean_up=True)
@@ -327,16 +327,16 @@ def test_uploads_and_deletes_at_once_leave_nothing_wrong(migrated_database: Data
 def test_the_service_by_id_and_hash_and_the_api_say_the_same(migrated_database: Database, tmp_path: Path) -> None:
     async def body(rig: Rig) -> None:
         (image,) = await rig.upload(await rig.project(), PHOTO, sha256=HASH, size_bytes=str(len(PHOTO)))
-        by_hash = (await rig.http.get(f"/v1/originals/by-hash/{HASH}")).json()
-        by_id = (await rig.http.get(f"/v1/originals/{image['original_image_id']}")).json()
+        by_hash = (await rig.http.get(f"/api/v1/originals/by-hash/{HASH}")).json()
+        by_id = (await rig.http.get(f"/api/v1/originals/{image['original_image_id']}")).json()
         assert by_hash == by_id
         assert (by_id["content_hash"], by_id["reference_count"], by_id["width"]) == (HASH, 1, 24)
         with pytest.raises(HashFormatError):
             await rig.app.originals.by_hash(HASH.upper())
-        assert (await rig.http.get(f"/v1/originals/by-hash/{HASH.upper()}")).status_code == 422
-        assert (await rig.http.get(f"/v1/originals/{uuid4()}")).status_code == 404
+        assert (await rig.http.get(f"/api/v1/originals/by-hash/{HASH.upper()}")).status_code == 422
+        assert (await rig.http.get(f"/api/v1/originals/{uuid4()}")).status_code == 404
         await rig.upload(UUID(image["project_id"]), PHOTO)
-        stats = (await rig.http.get("/v1/originals/stats")).json()
+        stats = (await rig.http.get("/api/v1/originals/stats")).json()
         assert (stats["total_count"], stats["total_references"], stats["dedup_rate"]) == (1, 2, 0.5)
         assert stats["saved_size"] == stats["total_size"] == len(PHOTO)
         metrics = (await rig.http.get("/metrics")).text

@@ -54,7 +54,7 @@ class Rig:
             return [dict(row) for row in await connection.fetch(query, *arguments)]
 
     async def project(self, name: str = "yard") -> UUID:
-        answer = await self.http.post("/v1/projects", json={"name": name})
+        answer = await self.http.post("/api/v1/projects", json={"name": name})
         assert answer.status_code == 201, answer.text
         return UUID(answer.json()["id"])
 
@@ -70,7 +70,7 @@ class Rig:
         self, project_id: UUID, data: bytes, *styles: str, name: str = "photo.jpg", **said: str
     ) -> httpx.Response:
         return await self.http.post(
-            f"/v1/projects/{project_id}/images",
+            f"/api/v1/projects/{project_id}/images",
             files={"file": (name, data, "image/jpeg")},
             data={"style": list(styles or ("original",)), **said},
         )
