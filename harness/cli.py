@@ -1,4 +1,4 @@
-"""The command line: `wakestorm run | soak | lint | ls | serve | board | monitor | db | bench | version`.
+"""The command line: `wakestorm init | run | doctor | explain | ...`; `cli_groups` has the order of `--help`.
 
 Start here; each command's work is in its own `cli_*` file, imported when the command runs, so that `--help` is quick.
 Standard output carries results only; progress and errors go to standard error.
@@ -19,10 +19,14 @@ from harness.cli_boards import boards
 from harness.cli_choices import BenchChoice, BrokerChoice
 from harness.cli_database import DatabaseUrl, database
 from harness.cli_errors import DEBUG_VARIABLE, interrupted, reported
+from harness.cli_explain import explain
 from harness.cli_faults import faults
 from harness.cli_firmware import firmware
 from harness.cli_flash import flash
+from harness.cli_groups import GroupedCommands
+from harness.cli_init import init
 from harness.cli_originals import originals
+from harness.cli_profiles import profiles
 from harness.cli_proxy import proxy
 
 EXIT_CODES_HELP: Final = """
@@ -34,14 +38,32 @@ BOARDS: Final = Path("boards.yaml")
 
 app = typer.Typer(
     name="wakestorm",
+    cls=GroupedCommands,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Runs YAML scenarios with simulated cameras against a server on a real PostgreSQL, and judges the rows.",
     epilog=EXIT_CODES_HELP,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Run YAML scenarios with simulated cameras against a server on a real PostgreSQL, and judge the rows."""
+
+
 app.add_typer(database)
 app.add_typer(cli_bench.app)
 cli_console.register(app, EXIT_CODES_HELP)
@@ -217,6 +239,9 @@ def monitor(
 
 
 app.command(epilog=EXIT_CODES_HELP)(firmware)
+app.command(epilog=EXIT_CODES_HELP)(init)
+app.command(epilog=EXIT_CODES_HELP)(explain)
+app.command(epilog=EXIT_CODES_HELP)(profiles)
 app.command(epilog=EXIT_CODES_HELP)(faults)
 app.command(epilog=EXIT_CODES_HELP)(proxy)
 app.command(epilog=EXIT_CODES_HELP)(flash)

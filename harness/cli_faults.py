@@ -11,8 +11,17 @@ if TYPE_CHECKING:
     from simulator.catalogue import FaultRow
 
 
+def _names(incomplete: str) -> list[str]:
+    from simulator.faults import CATALOGUE
+
+    return [name for name in CATALOGUE if name.startswith(incomplete)]
+
+
 def faults(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Explain this fault, with an example.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="Explain this fault, with an example.", autocompletion=_names),
+    ] = None,
     layer: Annotated[
         str | None, typer.Option(metavar="LAYER", help="link, device, fleet, broker, server or database only.")
     ] = None,

@@ -12,7 +12,8 @@ from typing import Any, Final
 from harness.checks import ALL, CATALOGUE
 from harness.scenario_examples import STEPS
 from harness.scenario_introduction import INTRODUCTION
-from harness.scenario_schema import ROOT, SOME_PLACE, WHOLE_PLACE, scenario_schema, write_or_check
+from harness.scenario_keys import kind_of, yaml_word
+from harness.scenario_schema import ROOT, scenario_schema, write_or_check
 from harness.scenario_steps import STEP_MODELS
 from harness.tables import TABLES
 from simulator.profile import BASES, MISBEHAVIOURS
@@ -140,40 +141,10 @@ def _table(schema: dict[str, Any]) -> Iterator[str]:
     required = schema.get("required", [])
     yield "| key | value | default | meaning |\n|---|---|---|---|"
     for key, part in schema["properties"].items():
-        default = "required" if key in required else f"`{_yaml(part['default'])}`" if "default" in part else ""
+        default = "required" if key in required else f"`{yaml_word(part['default'])}`" if "default" in part else ""
         meaning = part.get("description", "").replace("|", "\\|")
-        yield f"| `{key}` | {_kind(part)} | {default} | {meaning} |"
+        yield f"| `{key}` | {kind_of(part, markdown=True)} | {default} | {meaning} |"
     yield ""
-
-
-def _kind(schema: dict[str, Any]) -> str:
-    """What a value may be, in a few words."""
-    title = schema.get("title", "")
-    if title and title == title.lower():
-        return str(title)
-    if "$ref" in schema:
-        name = schema["$ref"].rsplit("/", 1)[1]
-        return f"[{name}](#{name.lower()})"
-    for key in ("anyOf", "oneOf", "allOf"):
-        if key in schema:
-            kinds = [_kind(part) for part in schema[key] if part not in (WHOLE_PLACE, SOME_PLACE)]
-            return "steps" if len(kinds) > 8 else " or ".join(dict.fromkeys(kinds))
-    if "const" in schema:
-        return f"`{_yaml(schema['const'])}`"
-    if "enum" in schema:
-        return ", ".join(f"`{_yaml(value)}`" for value in schema["enum"])
-    if schema.get("type") == "array":
-        inner = _kind(schema.get("items", {}))
-        return "list of steps" if inner == "steps" else f"list of {inner}"
-    if schema.get("type") == "object":
-        entry = next(iter(schema.get("patternProperties", {}).values()), schema.get("additionalProperties"))
-        return f"mapping of {_kind(entry)}" if isinstance(entry, dict) and entry else "mapping"
-    words = {"string": "text", "integer": "number", "number": "number", "boolean": "`true`, `false`"}
-    return words.get(schema.get("type", ""), "anything")
-
-
-def _yaml(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 if __name__ == "__main__":
