@@ -11,7 +11,7 @@ from uuid import UUID
 
 from server.view import CommandView, DeviceView, ImageView, SessionView
 from server.wire.messages import ServerMessage, Telemetry
-from server.wire.states import AckType, HistoryCategory, HistoryEvent, HistorySeverity
+from server.wire.states import AckType, CommandStatus, HistoryCategory, HistoryEvent, HistorySeverity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,9 +138,25 @@ class LogHistory:
 
 @dataclass(frozen=True, slots=True)
 class CommandDelivered:
-    """The command went out with this HELLO's answer."""
+    """The command goes out with the reply that follows; it counts as published once that has left."""
 
     command: CommandView
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEnded:
+    """The command is settled without an answer of its own: completed, or failed with the reason."""
+
+    command: CommandView
+    status: CommandStatus
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetSchedule:
+    """The device's wake schedule."""
+
+    cron: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +243,8 @@ Effect = (
     | RecordTelemetry
     | LogHistory
     | CommandDelivered
+    | CommandEnded
+    | SetSchedule
     | CommandsFulfilled
     | CaptureCommandsEnded
     | AlertFailing

@@ -27,8 +27,10 @@ from datetime import timedelta
 from uuid import UUID
 
 from server import asking, transfer
+from server.commands import IMAGE_COMMANDS, settle
 from server.effects import (
     CommandDelivered,
+    CommandEnded,
     CommandsFulfilled,
     Effect,
     RecordTelemetry,
@@ -61,10 +63,9 @@ from server.wire.messages import (
     Sleep,
     Telemetry,
 )
-from server.wire.states import AckType, CommandType, HistoryCategory, HistoryEvent, ImageStatus, WakeType
+from server.wire.states import AckType, CommandStatus, CommandType, HistoryCategory, HistoryEvent, ImageStatus, WakeType
 
 CAPTURE_COMMANDS = (CommandType.CAPTURE_IMAGE,)
-IMAGE_COMMANDS = (CommandType.RETRY_IMAGE, CommandType.SEND_IMAGE, CommandType.RESEND_CHUNKS)
 
 
 def receive(turn: Turn, message: DeviceMessage) -> list[Effect]:
@@ -150,6 +151,7 @@ def _answer(turn: Turn, session: SessionView) -> None:
         turn.say(f"[Ingest] Device {view.standing} - sleep only")
         send_to_sleep(turn, session)
         return
+    settle(turn, session)
     turn.say("[Ingest] Device provisioned - checking for pending images")
     if view.manual_wake_override:
         view.manual_wake_override = False
@@ -221,6 +223,8 @@ def _ask_to_go_on(turn: Turn, image: ImageView) -> None:
 def _deliver_command(turn: Turn, session: SessionView) -> bool:
     view = turn.view
     for command in view.commands:
+        if command.published:
+            continue
         if command.command_type in CAPTURE_COMMANDS:
             command.published = True
             turn.add(CommandDelivered(command))
@@ -229,7 +233,7 @@ def _deliver_command(turn: Turn, session: SessionView) -> bool:
         image = view.image(command.image_id)
         if command.image_id is not None and command.image_status == ImageStatus.COMPLETE:
             command.published = True
-            turn.add(CommandsFulfilled(command.image_id))
+            turn.add(CommandsFulfilled(command.image_id), CommandEnded(command, CommandStatus.COMPLETED))
             continue
         if command.command_type not in IMAGE_COMMANDS or image is None or not _still_has(session, image):
             continue
@@ -237,7 +241,6 @@ def _deliver_command(turn: Turn, session: SessionView) -> bool:
             return False  # the resume fulfils it
         move(session, "retry")
         _carry(turn, session, image, "retry")
-        turn.history(HistoryCategory.COMMAND, HistoryEvent.COMMAND_PUBLISHED, f"{command.command_type} delivered")
         turn.say(f"[Ingest] Delivering {command.command_type} for {image.wire_image_name}")
         _ask_to_retry(turn, image, command)
         return True
@@ -267,9 +270,13 @@ def _answer_again(turn: Turn, session: SessionView) -> None:
     image = turn.view.image(session.answer_image_id)
     if session.answer == "sleep":
         turn.reply(Sleep(next_wake=session.next_wake_at), AckType.SLEEP)
-    elif not session.is_open:
+        return
+    if not session.is_open:
         return  # redelivered after the final ACK: the device sleeps
-    elif session.answer in ("snap", "override"):
+    for command in turn.view.commands:
+        if command.was_sent and command.image_id == session.answer_image_id:
+            turn.add(CommandDelivered(command))
+    if session.answer in ("snap", "override"):
         turn.reply(Capture(), AckType.SNAP)
     elif session.answer == "resume" and image is not None and not image.is_complete:
         _ask_to_go_on(turn, image)

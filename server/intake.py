@@ -316,12 +316,14 @@ class Intake:
         if answer is not None:
             if not answer.done():
                 answer.set_result(replies)
+            await self._note_published([command for reply in replies for command in reply.commands])
             return
         await self.send_all(replies)
 
     async def send_all(self, replies: Sequence[Outgoing]) -> None:
         """Hand replies to the broker; where it is gone, their audit rows say so."""
         unsent: list[int] = []
+        published: list[UUID] = []
         for reply in replies:
             is_resume = reply.ack_type == AckType.PENDING_IMAGE_ACK
             if is_resume:
@@ -329,6 +331,7 @@ class Intake:
                 self._log("info", f"[ACK] Sending ACK for pending image: {text}", device=reply.mac)
             try:
                 self._send(reply)
+                published.extend(reply.commands)
                 if is_resume:
                     self._log("info", "[ACK] Pending image ACK published successfully", device=reply.mac)
             except NotConnected:
@@ -338,6 +341,14 @@ class Intake:
         if unsent:
             async with self._store.transaction(self._clock.now()) as connection:
                 await connection.execute(WRITE["ack_not_sent"], unsent, "no broker connection")
+        await self._note_published(published)
+
+    async def _note_published(self, commands: list[UUID]) -> None:
+        """What the broker has taken: until this is written, a command counts as not delivered."""
+        if commands:
+            now = self._clock.now()
+            async with self._store.transaction(now) as connection:
+                await connection.execute(WRITE["commands_published"], commands, now)
 
 
 def _sender_of(topic: str) -> str:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from server.view import CommandView, DeviceView, ImageView, SessionView, Standing
 from server.wire.dialects import default_dialect, dialect_named
-from server.wire.states import ProvisioningStatus
+from server.wire.states import CommandStatus, ProvisioningStatus
 from server.wire.topics import Family
 
 
@@ -131,11 +131,12 @@ def image_view(row: Row, created_seq: int) -> ImageView:
 
 def command_view(row: Row) -> CommandView:
     """One due command."""
-    payload = row["command_payload"] or {}
-    image_id = row["device_image_id"] or payload.get("image_id")
+    payload = row["command_payload"]
     return CommandView(
         command_id=row["command_id"],
         command_type=row["command_type"],
-        image_id=UUID(str(image_id)) if image_id else None,
+        image_id=row["image_id"],
         image_status=row["image_status"],
+        payload=payload if isinstance(payload, dict) else {},
+        was_sent=row["status"] == CommandStatus.SENT,
     )

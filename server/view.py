@@ -129,12 +129,18 @@ class SessionView:
 
 @dataclass(slots=True, kw_only=True)
 class CommandView:
-    """One due command of the queue, in the order in which it is to be delivered."""
+    """One due command of the queue, in the order in which it is to be delivered.
+
+    `was_sent`: an earlier HELLO was answered with it, and nobody has seen that answer leave. `published`: this batch
+    has dealt with it.
+    """
 
     command_id: UUID
     command_type: str
     image_id: UUID | None
     image_status: str | None = None
+    payload: dict[str, object] = field(default_factory=dict)
+    was_sent: bool = False
     published: bool = False
 
 

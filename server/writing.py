@@ -17,6 +17,7 @@ from server.effects import (
     AlertFailing,
     CaptureCommandsEnded,
     CommandDelivered,
+    CommandEnded,
     CommandsFulfilled,
     CompareChunk,
     CreateImage,
@@ -34,6 +35,7 @@ from server.effects import (
     SaveImage,
     SaveSession,
     SetChunksAside,
+    SetSchedule,
     StageChunk,
     StoreChunk,
 )
@@ -54,13 +56,14 @@ IMAGE_COLUMNS: Final = 9
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A reply ready to be sent after COMMIT; `ack_id` is its row in device_ack_log."""
+    """A reply ready to be sent after COMMIT; `ack_id` is its row in device_ack_log, `commands` are those it carries."""
 
     topic: str
     payload: bytes
     ack_id: int | None
     mac: str
     ack_type: str = ""
+    commands: tuple[UUID, ...] = ()
 
 
 @dataclass(slots=True)
@@ -87,10 +90,14 @@ async def write(connection: Connection, turns: Sequence[Turn]) -> list[Outgoing]
     await _write_late(connection, late, turns)
     replies: list[Outgoing] = []
     for turn in turns:
+        carried: list[UUID] = []
         for effect in turn.effects:
             await _write_event(connection, turn, effect)
-            if isinstance(effect, Reply):
-                replies.append(await _audit(connection, turn, effect))
+            if isinstance(effect, CommandDelivered):
+                carried.append(effect.command.command_id)
+            elif isinstance(effect, Reply):
+                replies.append(await _audit(connection, turn, effect, tuple(carried)))
+                carried.clear()
     return replies
 
 
@@ -343,7 +350,11 @@ async def _write_event(connection: Connection, turn: Turn, effect: Effect) -> No
                 data,
             )
         case CommandDelivered(command=command):
-            await connection.execute(WRITE["command_published"], command.command_id, turn.now)
+            await connection.execute(WRITE["command_sent"], command.command_id, command.image_id)
+        case CommandEnded(command=command, status=status, reason=reason):
+            await connection.execute(WRITE["command_ended"], command.command_id, status, reason, turn.now)
+        case SetSchedule(cron=cron):
+            await connection.execute(WRITE["set_schedule"], device_id, cron)
         case AlertFailing(image_id=image_id):
             await connection.execute(WRITE["alert_failing"], image_id)
         case CaptureCommandsEnded(session=session):
@@ -360,7 +371,7 @@ async def _write_event(connection: Connection, turn: Turn, effect: Effect) -> No
             pass
 
 
-async def _audit(connection: Connection, turn: Turn, reply: Reply) -> Outgoing:
+async def _audit(connection: Connection, turn: Turn, reply: Reply, commands: tuple[UUID, ...]) -> Outgoing:
     """The reply's bytes, and its row in device_ack_log (written as sent; `ack_not_sent` takes that back)."""
     view = turn.view
     message = reply.message
@@ -381,4 +392,4 @@ async def _audit(connection: Connection, turn: Turn, reply: Reply) -> Outgoing:
         topic,
         msgspec.json.decode(payload),
     )
-    return Outgoing(topic, payload, ack_id, view.mac, reply.ack_type)
+    return Outgoing(topic, payload, ack_id, view.mac, reply.ack_type, commands)

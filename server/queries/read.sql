@@ -75,14 +75,27 @@ LEFT JOIN images i ON i.owner_id = known.device_id
 ORDER BY known.device_id, i.created_at, i.captured_at, i.image_id;
 
 -- name: due_commands
--- Commands in the order of delivery: priority, then time.
-SELECT c.command_id, c.device_id, c.command_type, c.device_image_id, c.command_payload, i.status AS image_status
+-- Commands in the order of delivery: priority, then time. One that was sent and never published is still to go out.
+-- A command of a person may name its image in its payload, by id or by name.
+SELECT c.command_id, c.device_id, c.command_type, c.status, c.command_payload, i.image_id, i.status AS image_status
 FROM device_commands c
-LEFT JOIN device_images i ON i.image_id = c.device_image_id
-WHERE c.device_id = ANY($1::uuid[])
-  AND c.status = 'pending'
-  AND (c.scheduled_for IS NULL OR c.scheduled_for <= $2)
-  AND (c.expires_at IS NULL OR c.expires_at > $2)
+LEFT JOIN LATERAL (
+    SELECT i.image_id, i.status FROM device_images i
+    WHERE i.image_id = c.device_image_id OR (
+        c.device_image_id IS NULL AND i.device_id = c.device_id AND (
+            i.image_id::text = c.command_payload ->> 'image_id' OR i.image_name = c.command_payload ->> 'image_name'
+        )
+    )
+    ORDER BY i.image_name = c.command_payload ->> 'image_name', i.image_id
+    LIMIT 1
+) i ON true
+WHERE c.device_id = ANY($1::uuid[]) AND (
+    c.status = 'sent' OR (
+        c.status = 'pending'
+        AND (c.scheduled_for IS NULL OR c.scheduled_for <= $2)
+        AND (c.expires_at IS NULL OR c.expires_at > $2)
+    )
+)
 ORDER BY c.device_id, c.priority DESC, c.scheduled_for NULLS FIRST, c.issued_at, c.command_id;
 
 -- name: staged_chunks

@@ -169,9 +169,41 @@ INSERT INTO device_wake_payloads (
 VALUES ($1, $2, $3, $4, 'telemetry_only', 'complete', true, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (payload_id) DO NOTHING;
 
--- name: command_published
-UPDATE device_commands SET status = 'published', published_at = $2, delivered_at = $2
+-- name: command_sent
+-- An answer carries it: `sent` until somebody has seen that answer leave.
+UPDATE device_commands SET status = 'sent', device_image_id = coalesce(device_image_id, $2)
 WHERE command_id = $1 AND status = 'pending';
+
+-- name: commands_published
+-- After COMMIT and after the broker has taken the answer.
+WITH published AS (
+    UPDATE device_commands c SET status = 'published', published_at = $2, delivered_at = $2
+    WHERE command_id = ANY($1::uuid[]) AND status = 'sent'
+    RETURNING c.command_id, c.device_id, c.command_type, c.device_image_id
+)
+INSERT INTO device_history (
+    device_id, event_category, event_type, event_timestamp, description, event_data, session_id
+)
+SELECT
+    p.device_id, 'command', 'command_published', $2, p.command_type || ' delivered',
+    jsonb_build_object('command_id', p.command_id, 'image_id', p.device_image_id),
+    (
+        SELECT s.session_id FROM device_wake_sessions s
+        WHERE s.device_id = p.device_id AND s.status = 'in_progress'
+    )
+FROM published p
+ORDER BY p.command_id;
+
+-- name: command_ended
+-- Settled at HELLO without an answer of its own.
+UPDATE device_commands SET
+    status = $2, error_message = $3, completed_at = $4::timestamptz,
+    published_at = CASE WHEN $3::text IS NULL THEN $4::timestamptz END,
+    delivered_at = CASE WHEN $3::text IS NULL THEN $4::timestamptz END
+WHERE command_id = $1 AND status = 'pending';
+
+-- name: set_schedule
+UPDATE devices SET wake_schedule_cron = $2 WHERE device_id = $1;
 
 -- name: commands_fulfilled
 -- The image came after all: what asked for it is done, and nobody needs to look any more.
@@ -183,12 +215,14 @@ UPDATE device_commands SET status = 'completed', completed_at = $2
 WHERE device_image_id = $1 AND status IN ('pending', 'sent', 'published', 'acknowledged');
 
 -- name: capture_commands_ended
--- What the wake session that began at $2 was asked to capture: $3 says whether a photo came.
+-- What the wake session that began at $2 was asked to capture: $3 says whether a photo came. A command whose answer
+-- nobody saw leave waits for the next wake.
 UPDATE device_commands SET
-    status = CASE WHEN $3 THEN 'completed' ELSE 'failed' END,
-    completed_at = $4,
-    error_message = CASE WHEN NOT $3 THEN 'No photo came in the wake that was asked for it' END
-WHERE device_id = $1 AND command_type = 'capture_image' AND status = 'published' AND published_at >= $2;
+    status = CASE WHEN $3 THEN 'completed' WHEN status = 'sent' THEN 'pending' ELSE 'failed' END,
+    completed_at = CASE WHEN $3 OR status = 'published' THEN $4::timestamptz END,
+    error_message = CASE WHEN NOT $3 AND status = 'published' THEN 'No photo came in the wake that was asked for it' END
+WHERE device_id = $1 AND command_type = 'capture_image'
+  AND (status = 'published' AND published_at >= $2 OR status = 'sent');
 
 -- name: alert_failing
 SELECT fn_alert_failing_image($1);

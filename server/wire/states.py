@@ -161,6 +161,7 @@ class HistoryEvent(StrEnum):
     MANUAL_RETRY_REQUESTED = "manual_retry_requested"
     COMMAND_PUBLISHED = "command_published"
     COMMAND_COMPLETED = "command_completed"
+    COMMAND_FAILED = "command_failed"
     COMMAND_EXPIRED = "command_expired"
     COMMAND_CANCELLED = "command_cancelled"
     TELEMETRY_RECEIVED = "telemetry_received"

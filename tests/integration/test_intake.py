@@ -213,6 +213,30 @@ def test_a_reply_that_can_not_be_sent_is_written_down(migrated_database: Any, tm
     run(migrated_database.dsn("ws_server"), tmp_path, body)
 
 
+def test_a_command_is_published_when_its_answer_has_left(migrated_database: Any, tmp_path: Path) -> None:
+    """Without a broker it stays `sent`; the HELLO that comes again takes it out, once."""
+
+    async def body(rig: Rig) -> None:
+        await camera(rig)
+        await rig.rows(
+            "INSERT INTO device_commands (device_id, command_type) SELECT device_id, 'capture_image' FROM devices"
+        )
+        seen = "SELECT status, published_at IS NOT NULL AS published FROM device_commands"
+        rig.is_connected = False
+        rig.deliver(STATUS, HELLO, "hello")
+        await rig.intake.wait_idle()
+        assert await rig.rows(seen) == [{"status": "sent", "published": False}]
+        rig.is_connected = True
+        for _ in range(2):
+            rig.deliver(STATUS, HELLO, "hello")
+            await rig.intake.wait_idle()
+        assert await rig.rows(seen) == [{"status": "published", "published": True}]
+        assert len(await rig.rows("SELECT 1 FROM device_history WHERE event_type = 'command_published'")) == 1
+        assert [reply.ack_type for reply in rig.sent] == ["SNAP", "SNAP"]
+
+    run(migrated_database.dsn("ws_server"), tmp_path, body)
+
+
 def test_two_servers_share_an_image_and_a_stranger(migrated_database: Any, tmp_path: Path) -> None:
     """Chunks split over two servers, all delivered twice: one row, completed once; a stranger gets one row."""
 

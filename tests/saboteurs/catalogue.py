@@ -268,6 +268,7 @@ SABOTEURS: tuple[Saboteur, ...] = (
     _of(timeouts.counter_raised_twice, "timeout/every-timeout-counts-once.yaml"),
     _of(timeouts.timeout_from_created_at, "timeout/decision-timeouts-follow-the-schedule.yaml"),
     _of(timeouts.command_sent_while_asleep, "timeout/retry-at-the-next-wake-completes.yaml"),
+    _of(timeouts.published_before_it_left, "timeout/retry-whose-answer-never-left.yaml"),
     _of(timeouts.expiry_ignored, "timeout/expired-commands.yaml"),
     _of(timeouts.window_ignored, "timeout/retry-waits-for-its-time-and-its-device.yaml"),
     _of(timeouts.buffer_left_behind, "smoke/photo-is-stored.yaml"),

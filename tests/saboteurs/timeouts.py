@@ -74,6 +74,14 @@ def command_sent_while_asleep() -> Undo:
     return _patched(server.monitor.Monitor, "tick", tick)
 
 
+def published_before_it_left() -> Undo:
+    """A command counts as published at its COMMIT, whether or not anybody ever sends it."""
+    real = "status = 'sent', device"
+    return _statement(
+        server.writing.WRITE, "command_sent", real, "status = 'published', published_at = fn_now(), device"
+    )
+
+
 def expiry_ignored() -> Undo:
     """A command that expired is delivered all the same, and never set to expired."""
     undo_read = _statement(server.store.READ, "due_commands", "c.expires_at > $2", "c.expires_at > '-infinity'")

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from server.effects import CommandDelivered, CommandsFulfilled
+from server.effects import CommandDelivered, CommandEnded, CommandsFulfilled, SetSchedule
 from server.view import CommandView, ImageView
 from server.wire.messages import Capture, MissingChunks, Resume, Retry, SendImage, ServerMessage
 from tests.unit.test_ingest import Talk, device, hello, image
@@ -101,3 +101,64 @@ def test_a_capture_command_before_a_retry_takes_the_picture() -> None:
     queue = [command(1, "capture_image"), command(2, "retry_image", image_)]
     [reply], delivered = answer(Talk(device(images=[image_], commands=queue)), 1)
     assert isinstance(reply, Capture) and delivered == [1]
+
+
+def ended(talk: Talk) -> list[tuple[int, str, str | None]]:
+    """The commands that were settled without an answer: number, status, reason."""
+    return [
+        (effect.command.command_id.int, effect.status, effect.reason)
+        for effect in talk.effects
+        if isinstance(effect, CommandEnded)
+    ]
+
+
+@pytest.mark.parametrize("command_type", ["reboot", "update_config", "update_firmware"])
+def test_what_the_wire_has_no_message_for_fails_with_that_reason(command_type: str) -> None:
+    talk = Talk(device(commands=[command(1, command_type)]))
+    [reply], delivered = answer(talk, 0)
+    assert isinstance(reply, Capture) and delivered == []
+    assert ended(talk) == [(1, "failed", f"The wire has no message for {command_type}: nothing was sent")]
+
+
+def test_a_schedule_by_command_holds_for_the_wake_that_is_told_in_this_session() -> None:
+    queued = command(1, "set_wake_schedule")
+    queued.payload = {"wake_schedule_cron": "30 9 * * *"}
+    talk = Talk(device(commands=[queued]))
+    answer(talk, 0)
+    assert SetSchedule("30 9 * * *") in talk.effects and ended(talk) == [(1, "completed", None)]
+    assert talk.view.session is not None and talk.view.next_wake_at == talk.view.session.next_wake_at
+    assert talk.view.next_wake_at is not None and f"{talk.view.next_wake_at:%H:%M}" == "09:30"
+
+
+@pytest.mark.parametrize("payload", [{}, {"wake_schedule_cron": 3}, {"wake_schedule_cron": "every hour"}])
+def test_a_schedule_that_can_not_be_read_changes_nothing(payload: dict[str, object]) -> None:
+    queued = command(1, "set_wake_schedule")
+    queued.payload = payload
+    talk = Talk(device(commands=[queued]))
+    answer(talk, 0)
+    [(number, status, reason)] = ended(talk)
+    assert (number, status, talk.view.cron) == (1, "failed", "0 */3 * * *") and reason
+
+
+def test_a_command_without_an_image_fails_where_it_needs_one() -> None:
+    talk = Talk(device(commands=[command(1, "send_image")]))
+    [reply], delivered = answer(talk, 1)
+    assert isinstance(reply, Capture) and delivered == [] and ended(talk)[0][:2] == (1, "failed")
+
+
+def test_a_command_whose_answer_nobody_saw_leave_goes_out_with_the_next_answer() -> None:
+    image_ = failed()
+    queued = command(1, "retry_image", image_)
+    queued.was_sent = True
+    assert answer(Talk(device(images=[older(), image_], commands=[queued])), 2)[1] == [1]
+
+
+def test_the_same_hello_again_takes_a_command_along_that_was_not_published() -> None:
+    image_ = failed()
+    talk = Talk(device(images=[older(), image_], commands=[command(1, "retry_image", image_)]))
+    answer(talk, 2)
+    again = command(1, "retry_image", image_)
+    again.was_sent = True
+    talk.view.commands = [again]
+    [reply], delivered = answer(talk, 2)
+    assert isinstance(reply, SendImage) and delivered == [1]

@@ -8,6 +8,7 @@ DROP FUNCTION timeout_stale_images();
 DROP FUNCTION fn_timeout_image(uuid);
 DROP FUNCTION fn_alert_failing_image(uuid);
 DROP FUNCTION fn_end_retry_commands(uuid);
+DROP FUNCTION fn_retry_never_left(uuid);
 DROP FUNCTION fn_stale_images();
 DROP FUNCTION fn_open_image_windows();
 DROP FUNCTION fn_expire_commands();

@@ -47,6 +47,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     v_reason text;
+    v_tries integer;
     v_image device_images;
     v_mac text;
     v_retry record;
@@ -67,8 +68,9 @@ BEGIN
         RETURN;
     END IF;
 
+    v_tries := CASE WHEN fn_retry_never_left(p_image_id) THEN 0 ELSE 1 END;
     UPDATE device_images i
-    SET status = 'failed', failed_at = fn_now(), timeout_reason = v_reason, retry_count = i.retry_count + 1
+    SET status = 'failed', failed_at = fn_now(), timeout_reason = v_reason, retry_count = i.retry_count + v_tries
     WHERE i.image_id = p_image_id
     RETURNING * INTO v_image;
     UPDATE device_wake_payloads p
@@ -95,6 +97,20 @@ BEGIN
 END
 $$;
 
+-- Whether the retry that the image waits for was decided and then never published (no broker, or the server died), and
+-- the device sent nothing for it: nobody tried, so the timeout does not count, as with a command that expired.
+CREATE FUNCTION fn_retry_never_left(p_image_id uuid) RETURNS boolean
+LANGUAGE sql STABLE
+AS $$
+    SELECT EXISTS (
+        SELECT FROM device_commands c
+        JOIN device_images i ON i.image_id = c.device_image_id
+        LEFT JOIN device_wake_sessions s ON s.session_id = i.session_id
+        WHERE c.device_image_id = p_image_id AND c.command_type = 'retry_image' AND c.status = 'sent'
+            AND coalesce(s.chunks_sent, 0) = 0
+    )
+$$;
+
 -- The retries of earlier counts are over when the image has timed out again, and so is what else was published for it.
 CREATE FUNCTION fn_end_retry_commands(p_image_id uuid) RETURNS void
 LANGUAGE sql VOLATILE
@@ -103,7 +119,9 @@ AS $$
     SET
         status = CASE status WHEN 'pending' THEN 'cancelled' ELSE 'failed' END,
         completed_at = fn_now(),
-        error_message = 'The image timed out again'
+        error_message = CASE status
+            WHEN 'sent' THEN 'Its answer was never published' ELSE 'The image timed out again'
+        END
     WHERE device_image_id = p_image_id AND (
         command_type = 'retry_image' AND status = 'pending' OR status IN ('sent', 'published', 'acknowledged')
     )

@@ -79,7 +79,8 @@ ALTER TABLE device_history ADD CONSTRAINT device_history_event_type_check CHECK 
         'wake_session_started', 'wake_session_ended', 'image_started', 'image_resumed', 'image_completed',
         'image_timed_out', 'image_damaged', 'image_superseded', 'image_offered_again', 'chunk_conflicted',
         'retry_queued', 'retry_not_queued', 'retries_exhausted', 'manual_retry_requested', 'command_published',
-        'command_completed', 'command_expired', 'command_cancelled', 'telemetry_received', 'device_discovered',
-        'device_mapped', 'schedule_changed', 'manual_wake_requested', 'device_error_reported', 'schedule_refused'
+        'command_completed', 'command_failed', 'command_expired', 'command_cancelled', 'telemetry_received',
+        'device_discovered', 'device_mapped', 'schedule_changed', 'manual_wake_requested', 'device_error_reported',
+        'schedule_refused'
     )
 ) NOT VALID;
