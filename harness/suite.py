@@ -7,13 +7,8 @@ and folder it hands out, so that a killed worker leaves nothing behind.
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -41,18 +36,14 @@ from harness.plan import Plan
 from harness.run_one import BenchKind, Surroundings, error_result
 from harness.selection import scenario_id
 from harness.sql_check import check_sql
+from harness.suite_worker import Worker, working_folder
 from harness.verdict import Verdict, merged
 
 SCENARIO_WALL_MAX_S: Final = 900.0
 """No scenario takes this long; one that does hangs in a way that virtual time can not see."""
 
-SHARED_MEMORY: Final = Path("/dev/shm")
-SHARED_MEMORY_NEEDED_BYTES: Final = 500_000_000
-FOLDER_PREFIX: Final = "wakestorm-run-"
 CONSOLES: Final = "consoles"
 """Folder of the run with a log file for each board."""
-
-_LAUNCHER: Final = Path(__file__).parent / "bench" / "die_with_parent.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,43 +61,6 @@ class SuiteOptions:
     errors_log: Path
 
 
-class _Worker:
-    """One child process and what it is doing."""
-
-    def __init__(self, errors_log: Path) -> None:
-        self.connection, theirs = Pipe()
-        command = [sys.executable, "-P", "-m", "harness.worker", str(theirs.fileno())]
-        with theirs, errors_log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-I", "-S", str(_LAUNCHER), str(os.getpid()), *command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=[theirs.fileno()],
-                env=os.environ | {"PYTHONHASHSEED": "0", "PYTHONPATH": _import_path()},
-                start_new_session=True,  # a Ctrl-C in the terminal reaches the suite alone
-            )
-        self.job: Job | None = None
-        self.since_s = 0.0
-
-    def begin(self, job: Job) -> None:
-        """Hands the job over."""
-        self.job, self.since_s = job, monotonic_s()
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # noticed at the next look
-            self.connection.send(job)
-
-    def end(self, *, at_once: bool = False) -> int:
-        """Ends the process and returns its exit code."""
-        self.connection.close()
-        if at_once:
-            self._process.kill()
-        try:
-            return self._process.wait(5.0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
-
-
 class Suite:
     """One run of many plans; `run` returns the results in the order in which they came."""
 
@@ -116,7 +70,7 @@ class Suite:
         self._planned = tuple(scenario_id(plan) for plan in plans)
         self._options = options
         self._on_event = on_event
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
         self._results: list[ScenarioResult] = []
         self._attempts: dict[str, int] = {}
         self._run_token = token()
@@ -132,8 +86,8 @@ class Suite:
 
         Nothing is told when PostgreSQL can not be reached, or when it refuses the SQL of a scenario (ScenarioError).
         """
-        with ephemeral_cluster() as cluster, _folder() as folder:
-            around = run_blocking(self._prepared(cluster))
+        with ephemeral_cluster() as cluster, working_folder() as folder:
+            around = run_blocking(prepared(cluster, self._plans, self._options, f"ws_{self._run_token}_sql"))
             count = max(1, min(self._options.workers, len(self._planned)))
             options = self._options
             self._on_event(SuiteStarted(planned=self._planned, bench=options.bench, seed=options.seed, workers=count))
@@ -145,25 +99,6 @@ class Suite:
                 raise
             self._let_go(cluster)
         return self._end(interrupted=bool(self._waiting))
-
-    async def _prepared(self, cluster: Cluster) -> Surroundings:
-        """The template is there, and PostgreSQL knows every table and column that the scenarios name."""
-        async with cluster.admin() as connection:
-            major = connection.get_server_version().major
-        template = await ensure_template(cluster)
-        await check_sql(self._plans, cluster, template, f"ws_{self._run_token}_sql")
-        return Surroundings(
-            bench=self._options.bench,
-            cluster=cluster,
-            template=template,
-            postgres_major=major,
-            wakestorm=version(),
-            python=python_version(),
-            architecture=architecture(),
-            broker=self._options.broker,
-            duts=self._options.duts,
-            consoles=self._options.errors_log.parent.resolve() / CONSOLES if self._options.duts.is_real_time else None,
-        )
 
     def _end(self, *, interrupted: bool) -> Verdict:
         verdict = merged(result.verdict for result in self._results if result.id not in self._options.quarantine)
@@ -197,7 +132,7 @@ class Suite:
             if worker is None:
                 if len(self._workers) >= count:
                     return
-                worker = _Worker(self._options.errors_log)
+                worker = Worker(self._options.errors_log)
                 self._workers.append(worker)
             number, plan = self._waiting.popleft()
             self._on_event(ScenarioStarted(scenario=self._planned[number], name=plan.name, steps=len(plan.steps)))
@@ -205,7 +140,7 @@ class Suite:
             name = f"ws_{self._run_token}_{number}" + (f"_{attempt}" if attempt > 1 else "")
             worker.begin(Job(plan=plan, around=around, database=name, folder=folder / name))
 
-    def _listen(self, worker: _Worker) -> None:
+    def _listen(self, worker: Worker) -> None:
         try:
             told = worker.connection.recv()
         except (EOFError, ConnectionResetError):
@@ -221,7 +156,7 @@ class Suite:
                 else:
                     self._on_event(event)
 
-    def _ended(self, worker: _Worker, event: ScenarioEnded) -> None:
+    def _ended(self, worker: Worker, event: ScenarioEnded) -> None:
         result = replace(event.result, wall_s=round(monotonic_s() - worker.since_s, 3))
         job, worker.job = worker.job, None
         self._settle(replace(event, result=result), job)
@@ -231,7 +166,7 @@ class Suite:
             if job is not None:
                 run_blocking(job.around.cluster.drop_database(job.database))
 
-    def _lost(self, worker: _Worker, found: str | None) -> None:
+    def _lost(self, worker: Worker, found: str | None) -> None:
         """The process is gone, or is ended now: an ERROR for its scenario, and another process for the next."""
         code = worker.end(at_once=found is not None)
         self._workers.remove(worker)
@@ -266,28 +201,21 @@ class Suite:
         self._workers.clear()
 
 
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    """A folder for objects and logs of the scenarios, in shared memory where there is room."""
-    base: str | None = None
-    with contextlib.suppress(OSError):
-        if shutil.disk_usage(SHARED_MEMORY).free >= SHARED_MEMORY_NEEDED_BYTES and os.access(SHARED_MEMORY, os.W_OK):
-            base = str(SHARED_MEMORY)
-    base = base or tempfile.gettempdir()
-    _sweep(Path(base))
-    prefix = f"{FOLDER_PREFIX}{os.getpid()}-"
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=base, ignore_cleanup_errors=True) as name:
-        yield Path(name)
-
-
-def _sweep(base: Path) -> None:
-    """Removes the folders of our own runs that were killed before they could."""
-    for folder in base.glob(f"{FOLDER_PREFIX}*-*"):
-        owner = folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
-        if owner.isdecimal() and not Path(f"/proc/{owner}").exists() and Path("/proc/self").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _import_path() -> str:
-    """What this process imports from, for the children: they start with -P, in whatever folder."""
-    return os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path if entry and Path(entry).is_dir())
+async def prepared(cluster: Cluster, plans: Sequence[Plan], options: SuiteOptions, database: str) -> Surroundings:
+    """The template is there, and PostgreSQL knows every table and column that the scenarios name."""
+    async with cluster.admin() as connection:
+        major = connection.get_server_version().major
+    template = await ensure_template(cluster)
+    await check_sql(plans, cluster, template, database)
+    return Surroundings(
+        bench=options.bench,
+        cluster=cluster,
+        template=template,
+        postgres_major=major,
+        wakestorm=version(),
+        python=python_version(),
+        architecture=architecture(),
+        broker=options.broker,
+        duts=options.duts,
+        consoles=options.errors_log.parent.resolve() / CONSOLES if options.duts.is_real_time else None,
+    )
