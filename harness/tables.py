@@ -32,6 +32,7 @@ TABLES: Final = (
     "device_wake_sessions",
     "devices",
     "duplicate_images_log",
+    "idempotency_keys",
     "images",
     "original_images",
     "programs",

@@ -117,16 +117,14 @@ class Monitor:
     async def tick(self) -> Tick:
         """One round: time out and retry, one transaction an image; expire commands; sweep, leader or not."""
         now = self._clock.now()
-        if self._is_quiet(now):
-            if self._upkeep is not None and self._upkeep.is_sweep_due(now):
-                await self._upkeep.tick(now)
-            return Tick(())
-        look = await self._store.look()
-        self._due_at = look.due_at
-        self._quiet_since = None if look.whole or look.in_session or self._changes is None else self._changes()
-        is_due = look.due_at is not None and look.due_at <= now
+        look = None if self._is_quiet(now) else await self._store.look()
+        is_due = look is not None and look.due_at is not None and look.due_at <= now
         if self._upkeep is not None and (is_due or self._upkeep.is_sweep_due(now)):
             await self._upkeep.tick(now)
+        if look is None:
+            return Tick(())
+        self._due_at = look.due_at
+        self._quiet_since = None if look.whole or look.in_session or self._changes is None else self._changes()
         tick = Tick(())
         if is_due:
             tick = await time_out(self._store, self._clock)

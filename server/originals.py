@@ -24,6 +24,7 @@ from server.ids import IdSource
 from server.log import Log
 from server.objects import ObjectStore, StoreFailed, object_key
 from server.queries import load
+from server.reading import record
 from server.store import DATABASE_ERRORS, Connection, HashLock, Store
 
 ORIGINALS = load("originals.sql")
@@ -39,7 +40,7 @@ DELETED_LINE: Final = "deleted unreferenced original image"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Original:
-    """A row of original_images."""
+    """A row of original_images: bytes that are stored once, and how many rows refer to them."""
 
     id: UUID
     content_hash: str
@@ -55,7 +56,10 @@ class Original:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OriginalStats:
-    """`GetOriginalImageStats`: TotalCount, TotalSize, OrphanedCount, OrphanedSize, AvgReferences; sizes in bytes."""
+    """`GetOriginalImageStats`: TotalCount, TotalSize, OrphanedCount, OrphanedSize, AvgReferences; sizes in bytes.
+
+    `dedup_rate` is the share of references that needed no bytes of their own, 0 to 1.
+    """
 
     total_count: int
     total_size: int
@@ -64,12 +68,7 @@ class OriginalStats:
     avg_references: float
     total_references: int
     saved_size: int
-
-    @property
-    def dedup_rate(self) -> float:
-        """The share of references that needed no bytes of their own, 0 to 1."""
-        used = self.total_count - self.orphaned_count
-        return 1 - used / self.total_references if self.total_references else 0.0
+    dedup_rate: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +138,7 @@ class Originals:
         async with self.store.transaction(self.clock.now()) as connection:
             row = await connection.fetchrow(ORIGINALS["get_original_image_stats"])
         assert row is not None, "an aggregate gives a row"
-        return OriginalStats(**dict(row))
+        return record(OriginalStats, row)
 
     async def _one(self, name: str, *arguments: Any) -> Original | None:
         async with self.store.transaction(self.clock.now()) as connection:
@@ -276,15 +275,4 @@ class Originals:
 
 
 def _original(row: Any) -> Original:
-    return Original(
-        id=row["id"],
-        content_hash=row["content_hash"],
-        s3_key=row["s3_key"],
-        file_size_bytes=row["file_size"],
-        mime_type=row["mime_type"],
-        width=row["width"],
-        height=row["height"],
-        reference_count=row["reference_count"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-    )
+    return record(Original, row, file_size_bytes=row["file_size"])

@@ -12,10 +12,12 @@ from server.hashing import compute_sha256_from_bytes
 from server.ids import IdSource
 from server.objects import StoreFailed, object_key
 from server.offload import Offload, WorkFailed
+from server.once import EVERY_TIME, Once
 from server.originals import NewOriginal, Originals
 from server.pictures import PROCESSED_MIME_TYPE, Picture, PictureRefused, examined_and_rendered
 from server.queries import load
-from server.store import HashLock
+from server.reading import record
+from server.store import BEFORE_ALL, HashLock, Place
 from server.wire.states import ImageStyle
 
 IMAGES = load("images.sql")
@@ -23,6 +25,7 @@ IMAGES = load("images.sql")
 UPLOAD_SIZE_BYTES_MAX: Final = 16_777_216
 FILE_NAME_CHARS_MAX: Final = 255
 PROJECT_NAME_CHARS_MAX: Final = 200
+UNKNOWN_MIME_TYPE: Final = "application/octet-stream"
 
 
 class UploadRefused(ValueError):
@@ -39,8 +42,8 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageRow:
-    """A row of images that is not deleted; `content_hash` and `original_image_id` only with an original."""
+class Image:
+    """An image of a project in one style, not deleted. Without an original it keeps bytes of its own."""
 
     id: UUID
     project_id: UUID
@@ -53,8 +56,6 @@ class ImageRow:
     created_at: datetime
     original_image_id: UUID | None
     content_hash: str | None
-    original_key: str
-    processed_key: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,31 +91,39 @@ class Projects:
 
     # -- projects ------------------------------------------------------------------------------------
 
-    async def create_project(self, name: str) -> Project:
+    async def create_project(self, name: str, once: Once = EVERY_TIME) -> Project:
         """A new project."""
         async with self._transaction() as connection:
-            return _project(await connection.fetchrow(IMAGES["create_project"], self._ids(), name))
+            await once.begin(connection)
+            project = record(Project, await connection.fetchrow(IMAGES["create_project"], self._ids(), name))
+            await once.end(connection, project)
+        return project
 
     async def project(self, project_id: UUID) -> Project | None:
         """The project, None where there is none."""
         async with self._transaction() as connection:
             row = await connection.fetchrow(IMAGES["get_project"], project_id)
-        return None if row is None else _project(row)
+        return None if row is None else record(Project, row)
 
-    async def projects(self, limit: int, offset: int) -> list[Project]:
+    async def projects(self, after: Place | None, limit: int) -> list[Project]:
         """Projects, the oldest first."""
+        start = after or BEFORE_ALL
         async with self._transaction() as connection:
-            return [_project(row) for row in await connection.fetch(IMAGES["list_projects"], limit, offset)]
+            rows = await connection.fetch(IMAGES["list_projects"], start.created_at, start.id, limit)
+        return [record(Project, row) for row in rows]
 
-    async def delete_project(self, project_id: UUID) -> bool:
+    async def delete_project(self, project_id: UUID, once: Once = EVERY_TIME) -> bool:
         """The project with all its rows, for good; one reference less for each row. False where there is none."""
         async with self._transaction() as connection:
+            await once.begin(connection)
             if await connection.fetchval(IMAGES["lock_project"], project_id) is None:
+                await once.end(connection, None)
                 return False
             held = await connection.fetch(IMAGES["release_images_of_project"], project_id)
             await connection.execute(IMAGES["delete_images_of_project"], project_id)
             unused = await self._originals.release(connection, [row["original_image_id"] for row in held])
             await connection.execute(IMAGES["delete_project"], project_id)
+            await once.end(connection, True)
         for original in unused:
             await self._originals.remove(original)
         for row in held:
@@ -123,7 +132,7 @@ class Projects:
 
     # -- images --------------------------------------------------------------------------------------
 
-    async def upload(self, project_id: UUID, upload: Upload) -> list[ImageRow] | None:
+    async def upload(self, project_id: UUID, upload: Upload, once: Once = EVERY_TIME) -> list[Image] | None:
         """One row for each style, all of them or none; None where there is no such project.
 
         Raises UploadRefused for what can't be taken, StoreFailed where the bytes can't be kept.
@@ -141,7 +150,9 @@ class Projects:
         original_key = object_key(content_hash) if self._dedup else f"uploads/{image_ids[0]}"
         size_bytes = len(upload.data)
         async with self._transaction(HashLock(content_hash) if self._dedup else None) as connection:
+            await once.begin(connection)
             if await connection.fetchval(IMAGES["share_project"], project_id) is None:
+                await once.end(connection, None)
                 return None
             await self._objects.put_at(original_key, upload.data)
             original_id: UUID | None = None
@@ -160,7 +171,9 @@ class Projects:
                 *(size_bytes, picture.mime_type, picture.width, picture.height, original_id),
                 *(image_ids, [style.value for style in upload.styles], processed),
             )
-        return [_image(row, content_hash if self._dedup else None) for row in rows]
+            images = [_image(row, content_hash if self._dedup else None) for row in rows]
+            await once.end(connection, images)
+        return images
 
     async def _examined(self, upload: Upload) -> tuple[Picture, list[bytes | None]]:
         try:
@@ -170,28 +183,40 @@ class Projects:
         except WorkFailed as error:
             raise UploadRefused(f"the picture could not be decoded within limits: {error}") from error
 
-    async def image(self, image_id: UUID) -> ImageRow | None:
+    async def image(self, image_id: UUID) -> Image | None:
         """The image, None where there is none or it is deleted."""
-        async with self._transaction() as connection:
-            row = await connection.fetchrow(IMAGES["get_image"], image_id)
+        row = await self._found(image_id)
         return None if row is None else _image(row, row["content_hash"])
 
-    async def images(self, project_id: UUID, limit: int, offset: int) -> list[ImageRow]:
+    async def images(self, project_id: UUID, after: Place | None, limit: int) -> list[Image]:
         """Images of a project that are not deleted, the oldest first."""
+        start = after or BEFORE_ALL
         async with self._transaction() as connection:
-            rows = await connection.fetch(IMAGES["list_images"], project_id, limit, offset)
+            rows = await connection.fetch(IMAGES["list_images"], project_id, start.created_at, start.id, limit)
         return [_image(row, row["content_hash"]) for row in rows]
 
-    async def content(self, image: ImageRow, *, as_uploaded: bool = False) -> tuple[bytes, str]:
-        """The bytes of the image in its style, or as they were uploaded, and their type. Raises FileNotFoundError."""
-        if image.processed_key is not None and not as_uploaded:
-            return await self._objects.get(image.processed_key), PROCESSED_MIME_TYPE
-        return await self._objects.get(image.original_key), image.mime_type or "application/octet-stream"
+    async def content(self, image_id: UUID, *, as_uploaded: bool = False) -> tuple[bytes, str] | None:
+        """The bytes of an image in its style, or as they were uploaded, and their type; None where there is no image.
 
-    async def delete_image(self, image_id: UUID) -> bool:
+        Raises FileNotFoundError where there is one and its bytes are gone.
+        """
+        row = await self._found(image_id)
+        if row is None:
+            return None
+        if row["processed_url"] is not None and not as_uploaded:
+            return await self._objects.get(row["processed_url"]), PROCESSED_MIME_TYPE
+        return await self._objects.get(row["s3_key"] or row["original_url"]), row["mime_type"] or UNKNOWN_MIME_TYPE
+
+    async def _found(self, image_id: UUID) -> Any:
+        async with self._transaction() as connection:
+            return await connection.fetchrow(IMAGES["get_image"], image_id)
+
+    async def delete_image(self, image_id: UUID, once: Once = EVERY_TIME) -> bool:
         """Soft: the row stays, its reference goes in the same UPDATE. False where it is deleted already, or unknown."""
         async with self._transaction() as connection:
+            await once.begin(connection)
             row = await connection.fetchrow(IMAGES["delete_image"], image_id)
+            await once.end(connection, None if row is None else True)
             if row is None:
                 return False
             unused = await self._originals.release(connection, [row["original_image_id"]])
@@ -229,7 +254,7 @@ class Projects:
         new = NewOriginal(
             content_hash=compute_sha256_from_bytes(data),
             file_size_bytes=len(data),
-            mime_type=row["mime_type"] or "application/octet-stream",
+            mime_type=row["mime_type"] or UNKNOWN_MIME_TYPE,
             width=row["width"],
             height=row["height"],
         )
@@ -263,23 +288,6 @@ def _checked(upload: Upload) -> str:
     return content_hash
 
 
-def _project(row: Any) -> Project:
-    return Project(id=row["id"], name=row["name"], created_at=row["created_at"])
-
-
-def _image(row: Any, content_hash: str | None) -> ImageRow:
-    return ImageRow(
-        id=row["id"],
-        project_id=row["project_id"],
-        file_name=row["file_name"],
-        style=ImageStyle(row["style"]),
-        file_size_bytes=row["file_size"],
-        mime_type=row["mime_type"],
-        width=row["width"],
-        height=row["height"],
-        created_at=row["created_at"],
-        original_image_id=row["original_image_id"],
-        content_hash=content_hash,
-        original_key=object_key(content_hash) if content_hash is not None else row["original_url"],
-        processed_key=row["processed_url"],
-    )
+def _image(row: Any, content_hash: str | None) -> Image:
+    given = {"style": ImageStyle(row["style"]), "file_size_bytes": row["file_size"], "content_hash": content_hash}
+    return record(Image, row, **given)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from dataclasses import fields
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from server.view import CommandView, DeviceView, ImageView, SessionView, Standing
@@ -17,6 +18,15 @@ class Row(Protocol):
     def __getitem__(self, key: Any, /) -> Any:
         """The value of that column."""
         ...
+
+
+T = TypeVar("T")
+
+
+def record(kind: type[T], row: Row, **given: Any) -> T:
+    """A dataclass from the columns of its fields' names; `given` goes before the row."""
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: given[name] if name in given else row[name] for name in names})
 
 
 _MAPPED = (ProvisioningStatus.MAPPED, ProvisioningStatus.ACTIVE)

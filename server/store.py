@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -63,6 +63,17 @@ class HashLock:
         kind = "" if self.is_exclusive else "_shared"
         name = f"wakestorm.object:{validate_hash(self.content_hash)}"
         return f"; SELECT pg_advisory_xact_lock{kind}(hashtextextended('{name}', 0))"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A row's place in a list by age: a page begins after it."""
+
+    created_at: datetime
+    id: UUID
+
+
+BEFORE_ALL: Final = Place(datetime.min.replace(tzinfo=UTC), UUID(int=0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

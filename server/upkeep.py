@@ -1,4 +1,4 @@
-"""What the monitor does for originals: the clean-up job at each tick, counts and stored objects once a day."""
+"""What the monitor does for originals: the clean-up job at each tick; counts, stored objects and keys once a day."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 
 from server.log import Log
 from server.objects import StoreFailed
+from server.once import forget_keys
 from server.originals import Originals
 
 SWEEP_EVERY: Final = timedelta(hours=24)
@@ -25,12 +26,14 @@ class Upkeep:
         return self._next_sweep is None or now >= self._next_sweep
 
     async def tick(self, now: datetime) -> None:
-        """Orphaned originals go after their grace; once a day counts are compared and stray objects swept."""
+        """Orphaned originals go after their grace; once a day counts are compared, stray objects and old keys swept."""
         try:
             await self._originals.clean_up_orphaned_originals()
             if self.is_sweep_due(now):
                 self._next_sweep = now + SWEEP_EVERY
                 await self._originals.mend_counts()
                 await self._originals.sweep()
+                async with self._originals.store.transaction(now) as connection:
+                    await forget_keys(connection)
         except StoreFailed as error:
             self._log("error", f"[Originals] cleanup failed: {error}", device=None)

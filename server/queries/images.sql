@@ -7,7 +7,11 @@ INSERT INTO projects (id, name) VALUES ($1, $2) RETURNING *;
 SELECT * FROM projects WHERE id = $1;
 
 -- name: list_projects
-SELECT * FROM projects ORDER BY created_at, id LIMIT $1 OFFSET $2;
+-- Rows after ($1, $2), by age.
+SELECT * FROM projects
+WHERE (created_at, id) > ($1::timestamptz, $2::uuid)
+ORDER BY created_at, id
+LIMIT $3;
 
 -- name: share_project
 -- It can't go while its images are being written.
@@ -40,9 +44,9 @@ WHERE i.id = $1 AND i.deleted_at IS NULL;
 SELECT i.*, o.content_hash, o.s3_key
 FROM images i
 LEFT JOIN original_images o ON o.id = i.original_image_id
-WHERE i.project_id = $1 AND i.deleted_at IS NULL
+WHERE i.project_id = $1 AND i.deleted_at IS NULL AND (i.created_at, i.id) > ($2::timestamptz, $3::uuid)
 ORDER BY i.created_at, i.id
-LIMIT $2 OFFSET $3;
+LIMIT $4;
 
 -- name: get_original_image_id_for_image
 SELECT original_image_id FROM images WHERE id = $1;

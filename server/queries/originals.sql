@@ -47,7 +47,10 @@ SELECT
     coalesce(sum(file_size) FILTER (WHERE reference_count = 0), 0)::bigint AS orphaned_size,
     coalesce(avg(reference_count), 0)::double precision AS avg_references,
     coalesce(sum(reference_count), 0)::bigint AS total_references,
-    coalesce(sum(file_size * greatest(reference_count - 1, 0)), 0)::bigint AS saved_size
+    coalesce(sum(file_size * greatest(reference_count - 1, 0)), 0)::bigint AS saved_size,
+    coalesce(
+        1 - (count(*) FILTER (WHERE reference_count > 0))::double precision / nullif(sum(reference_count), 0), 0
+    ) AS dedup_rate
 FROM original_images;
 
 -- name: list_miscounted_originals

@@ -20,6 +20,7 @@ from server.web.described import DEVICE_MESSAGE, DEVICE_MESSAGE_BODY, HEALTH, ME
 from server.web.problems import add_problems
 from server.web.projects import image_routes, original_routes, project_routes
 from server.web.test_clock import add_test_clock
+from server.web.writes import add_replays
 from server.wire import limits
 from server.wire.errors import RemoteProtocolError
 from server.wire.topics import parse_uplink
@@ -41,6 +42,7 @@ def http_app(app: App) -> FastAPI:
         redoc_url=None,
     )
     add_problems(api)
+    add_replays(api)
     versioned = APIRouter(prefix=API_PREFIX)
     for routes in (project_routes, image_routes, original_routes):
         versioned.include_router(routes(app))

@@ -72,9 +72,14 @@ def add_problems(api: FastAPI) -> None:
     async def unprocessable(_: Request, error: Exception) -> JSONResponse:
         return problem_response(422, str(error))
 
-    async def unavailable(_: Request, error: Exception) -> JSONResponse:
-        part = "object store" if isinstance(error, StoreFailed) else "database"
-        return problem_response(503, f"the {part} failed: {type(error).__name__}; nothing was changed, try again")
+    async def unavailable(request: Request, error: Exception) -> JSONResponse:
+        is_store = isinstance(error, StoreFailed)
+        if is_store or request.method == "GET":
+            outcome = "nothing was changed, try again"
+        else:  # the answer to a COMMIT may be what was lost
+            outcome = "whether it was done is not known; send it again with the same Idempotency-Key"
+        part = "object store" if is_store else "database"
+        return problem_response(503, f"the {part} failed: {type(error).__name__}; {outcome}")
 
     for kind in (UploadRefused, HashFormatError):
         api.add_exception_handler(kind, unprocessable)

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from server.hashing import HASH_PATTERN
-from server.originals import Original
-from server.projects import PROJECT_NAME_CHARS_MAX, ImageRow
+from server.originals import Original, OriginalStats
+from server.projects import PROJECT_NAME_CHARS_MAX, Image, Project
+from server.web.pages import After, Limit, Page, page_of, place_of
 from server.web.problems import Problem, problems
-from server.web.uploads import REQUEST_BODY, upload_of
-from server.wire.states import ImageStyle
+from server.web.uploads import REQUEST_BODY, said_of, upload_of
+from server.web.writes import IdempotencyKey, once_for
 
 if TYPE_CHECKING:
     from server.app import App
 
-_LIMIT_MAX = 1_000
-_OFFSET_MAX = 1_000_000
-_PICTURES = {
+_PICTURES: Final[dict[str, Any]] = {
     "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in ("image/jpeg", "image/png")}
     | {"image/webp": {"schema": {"type": "string", "format": "binary"}}, "application/octet-stream": {}},
     "description": "The bytes",
 }
-
-Limit = Annotated[int, Query(ge=1, le=_LIMIT_MAX)]
-Offset = Annotated[int, Query(ge=0, le=_OFFSET_MAX)]
 
 
 class NewProject(BaseModel):
@@ -46,79 +40,29 @@ class NewProject(BaseModel):
         return name
 
 
-class ProjectAnswer(BaseModel):
-    """A project."""
-
-    id: UUID
-    name: str
-    created_at: datetime
-
-
-class ImageAnswer(BaseModel):
-    """An image of a project, in one style. Without an original it keeps bytes of its own."""
-
-    id: UUID
-    project_id: UUID
-    file_name: str
-    style: ImageStyle
-    file_size_bytes: int | None
-    mime_type: str | None
-    width: int | None
-    height: int | None
-    created_at: datetime
-    original_image_id: UUID | None
-    content_hash: str | None
-
-
-class OriginalAnswer(BaseModel):
-    """Bytes that are stored once, and how many images refer to them."""
-
-    id: UUID
-    content_hash: str
-    file_size_bytes: int
-    mime_type: str
-    width: int | None
-    height: int | None
-    reference_count: int
-    created_at: datetime
-    updated_at: datetime
-
-
-class StatsAnswer(BaseModel):
-    """Counts and sizes (bytes) of all originals; `dedup_rate` is the share of references that needed no bytes."""
-
-    total_count: int
-    total_size: int
-    orphaned_count: int
-    orphaned_size: int
-    avg_references: float
-    total_references: int
-    saved_size: int
-    dedup_rate: float
-
-
 def project_routes(app: App) -> APIRouter:
     """Projects and the uploads to them."""
     router = APIRouter(prefix="/projects", tags=["projects"])
 
     @router.post("", status_code=201, responses=problems(400, 422, 503))
-    async def create_project(new: NewProject) -> ProjectAnswer:
-        return ProjectAnswer.model_validate(asdict(await app.projects.create_project(new.name)))
+    async def create_project(request: Request, new: NewProject, idempotency_key: IdempotencyKey = None) -> Project:
+        once = await once_for(app, request, idempotency_key, 201, Project, new.name)
+        return await app.projects.create_project(new.name, once)
 
     @router.get("", responses=problems(422, 503))
-    async def list_projects(limit: Limit = 100, offset: Offset = 0) -> list[ProjectAnswer]:
-        return [ProjectAnswer.model_validate(asdict(found)) for found in await app.projects.projects(limit, offset)]
+    async def list_projects(limit: Limit = 100, after: After = None) -> Page[Project]:
+        return page_of(await app.projects.projects(place_of(after), limit + 1), limit)
 
     @router.get("/{project_id}", responses=problems(404, 422, 503))
-    async def get_project(project_id: UUID) -> ProjectAnswer:
+    async def get_project(project_id: UUID) -> Project:
         project = await app.projects.project(project_id)
         if project is None:
             raise Problem(404, f"no project {project_id}")
-        return ProjectAnswer.model_validate(asdict(project))
+        return project
 
     @router.delete("/{project_id}", status_code=204, responses=problems(404, 422, 503))
-    async def delete_project(project_id: UUID) -> Response:
-        if not await app.projects.delete_project(project_id):
+    async def delete_project(request: Request, project_id: UUID, idempotency_key: IdempotencyKey = None) -> Response:
+        if not await app.projects.delete_project(project_id, await once_for(app, request, idempotency_key, 204)):
             raise Problem(404, f"no project {project_id}")
         return Response(status_code=204)
 
@@ -128,19 +72,20 @@ def project_routes(app: App) -> APIRouter:
         responses=problems(400, 404, 413, 415, 422, 503),
         openapi_extra={"requestBody": REQUEST_BODY},
     )
-    async def upload_image(project_id: UUID, request: Request) -> list[ImageAnswer]:
+    async def upload_image(request: Request, project_id: UUID, idempotency_key: IdempotencyKey = None) -> list[Image]:
         upload = await upload_of(request)
-        rows = await app.projects.upload(project_id, upload)
-        if rows is None:
+        once = await once_for(app, request, idempotency_key, 201, list[Image], *said_of(upload))
+        images = await app.projects.upload(project_id, upload, once)
+        if images is None:
             raise Problem(404, f"no project {project_id}")
         app.metrics.uploads.labels("stored").inc()
-        return [_image(row) for row in rows]
+        return images
 
     @router.get("/{project_id}/images", responses=problems(404, 422, 503))
-    async def list_images(project_id: UUID, limit: Limit = 100, offset: Offset = 0) -> list[ImageAnswer]:
+    async def list_images(project_id: UUID, limit: Limit = 100, after: After = None) -> Page[Image]:
         if await app.projects.project(project_id) is None:
             raise Problem(404, f"no project {project_id}")
-        return [_image(row) for row in await app.projects.images(project_id, limit, offset)]
+        return page_of(await app.projects.images(project_id, place_of(after), limit + 1), limit)
 
     return router
 
@@ -149,23 +94,22 @@ def image_routes(app: App) -> APIRouter:
     """Single images."""
     router = APIRouter(prefix="/images", tags=["images"])
 
-    async def found(image_id: UUID) -> ImageRow:
+    async def served(image_id: UUID, *, as_uploaded: bool) -> Response:
+        try:
+            content = await app.projects.content(image_id, as_uploaded=as_uploaded)
+        except FileNotFoundError:
+            raise Problem(404, f"the bytes of image {image_id} are gone") from None
+        if content is None:
+            raise Problem(404, f"no image {image_id}, or it is deleted")
+        data, mime_type = content
+        return Response(data, media_type=mime_type, headers={"X-Content-Type-Options": "nosniff"})
+
+    @router.get("/{image_id}", responses=problems(404, 422, 503))
+    async def get_image(image_id: UUID) -> Image:
         image = await app.projects.image(image_id)
         if image is None:
             raise Problem(404, f"no image {image_id}, or it is deleted")
         return image
-
-    async def served(image_id: UUID, *, as_uploaded: bool) -> Response:
-        image = await found(image_id)
-        try:
-            data, mime_type = await app.projects.content(image, as_uploaded=as_uploaded)
-        except FileNotFoundError:
-            raise Problem(404, f"the bytes of image {image_id} are gone") from None
-        return Response(data, media_type=mime_type, headers={"X-Content-Type-Options": "nosniff"})
-
-    @router.get("/{image_id}", responses=problems(404, 422, 503))
-    async def get_image(image_id: UUID) -> ImageAnswer:
-        return _image(await found(image_id))
 
     @router.get("/{image_id}/content", response_class=Response, responses={200: _PICTURES, **problems(404, 422, 503)})
     async def get_content(image_id: UUID) -> Response:
@@ -176,8 +120,8 @@ def image_routes(app: App) -> APIRouter:
         return await served(image_id, as_uploaded=True)
 
     @router.delete("/{image_id}", status_code=204, responses=problems(404, 422, 503))
-    async def delete_image(image_id: UUID) -> Response:
-        if not await app.projects.delete_image(image_id):
+    async def delete_image(request: Request, image_id: UUID, idempotency_key: IdempotencyKey = None) -> Response:
+        if not await app.projects.delete_image(image_id, await once_for(app, request, idempotency_key, 204)):
             raise Problem(404, f"no image {image_id}, or it is deleted already")
         return Response(status_code=204)
 
@@ -189,26 +133,21 @@ def original_routes(app: App) -> APIRouter:
     router = APIRouter(prefix="/originals", tags=["originals"])
 
     @router.get("/stats", responses=problems(503))
-    async def get_stats() -> StatsAnswer:
-        stats = await app.originals.stats()
-        return StatsAnswer(**asdict(stats), dedup_rate=stats.dedup_rate)
+    async def get_stats() -> OriginalStats:
+        return await app.originals.stats()
 
     @router.get("/by-hash/{content_hash}", responses=problems(404, 422, 503))
-    async def get_by_hash(content_hash: Annotated[str, Path(pattern=HASH_PATTERN)]) -> OriginalAnswer:
-        return _original(await app.originals.by_hash(content_hash), content_hash)
+    async def get_by_hash(content_hash: Annotated[str, Path(pattern=HASH_PATTERN)]) -> Original:
+        return _there(await app.originals.by_hash(content_hash), content_hash)
 
     @router.get("/{original_id}", responses=problems(404, 422, 503))
-    async def get_by_id(original_id: UUID) -> OriginalAnswer:
-        return _original(await app.originals.by_id(original_id), original_id)
+    async def get_by_id(original_id: UUID) -> Original:
+        return _there(await app.originals.by_id(original_id), original_id)
 
     return router
 
 
-def _image(row: ImageRow) -> ImageAnswer:
-    return ImageAnswer.model_validate(asdict(row))
-
-
-def _original(original: Original | None, name: Any) -> OriginalAnswer:
+def _there(original: Original | None, name: Any) -> Original:
     if original is None:
         raise Problem(404, f"no original {name}")
-    return OriginalAnswer.model_validate(asdict(original))
+    return original

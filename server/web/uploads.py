@@ -10,7 +10,7 @@ from python_multipart.exceptions import FormParserError
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from server.hashing import HASH_PATTERN, validate_hash
+from server.hashing import HASH_PATTERN, compute_sha256_from_bytes, validate_hash
 from server.projects import FILE_NAME_CHARS_MAX, UPLOAD_SIZE_BYTES_MAX, Upload
 from server.web.problems import Problem
 from server.wire.states import ImageStyle
@@ -90,6 +90,12 @@ async def upload_of(request: Request) -> Upload:
         )
     finally:
         await form.close()
+
+
+def said_of(upload: Upload) -> list[str]:
+    """What tells an upload from another one to the same place."""
+    said = [upload.file_name, compute_sha256_from_bytes(upload.data), *(style.value for style in upload.styles)]
+    return [*said, str(upload.sha256), str(upload.size_bytes)]
 
 
 async def _form(request: Request) -> FormData:

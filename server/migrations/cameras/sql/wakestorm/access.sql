@@ -29,6 +29,7 @@ BEGIN
         'quarantined_messages',
         'device_mac IN (SELECT d.device_mac FROM devices d WHERE d.company_id = fn_company_id())'
     );
+    CALL secure_table('idempotency_keys', 'false');
     FOREACH v_name IN ARRAY ARRAY['ws_server', 'ws_web', 'ws_reader'] LOOP
         CONTINUE WHEN to_regrole(v_name) IS NULL;
         EXECUTE format('GRANT USAGE ON SCHEMA scenario_time TO %I', v_name);

@@ -49,6 +49,7 @@ ALTER TABLE device_history
     DROP CONSTRAINT device_history_event_category_check;
 ALTER TABLE device_ack_log DROP CONSTRAINT device_ack_log_ack_type_check;
 ALTER TABLE device_alerts DROP CONSTRAINT device_alerts_alert_type_check;
+DROP TABLE idempotency_keys;
 DROP TABLE quarantined_messages;
 DROP INDEX duplicate_images_log_one_row;
 ALTER TABLE duplicate_images_log DROP COLUMN session_id, DROP COLUMN duplicate_count;

@@ -62,6 +62,18 @@ CREATE TABLE quarantined_messages (
 CREATE INDEX idx_quarantined_messages_received ON quarantined_messages (received_at);
 COMMENT ON COLUMN quarantined_messages.payload IS 'The first 64 KiB of what came';
 
+CREATE TABLE idempotency_keys (
+    idempotency_key text PRIMARY KEY,
+    fingerprint varchar(64) NOT NULL,
+    status smallint,
+    answer text,
+    created_at timestamptz NOT NULL DEFAULT fn_now()
+);
+CREATE INDEX idx_idempotency_keys_created_at ON idempotency_keys (created_at);
+COMMENT ON TABLE idempotency_keys IS 'Writes over HTTP that were done, by the key of their sender; for 24 hours';
+COMMENT ON COLUMN idempotency_keys.fingerprint IS 'SHA-256 of method, path and what was sent';
+COMMENT ON COLUMN idempotency_keys.answer IS 'The JSON of the answer; none where it has no body';
+
 -- The lists that no document of the deployments fixes. Rows from before this revision may hold other words.
 ALTER TABLE device_alerts ADD CONSTRAINT device_alerts_alert_type_check CHECK (
     alert_type IN ('image_transmission_failed', 'device_error', 'low_battery', 'device_silent')

@@ -8,6 +8,7 @@ CREATE TABLE projects (
     updated_at timestamptz NOT NULL DEFAULT fn_now()
 );
 CREATE INDEX idx_projects_company_id ON projects (company_id);
+CREATE INDEX idx_projects_created_at ON projects (created_at, id);
 
 CREATE TABLE images (
     id uuid PRIMARY KEY DEFAULT fn_uuid(),
@@ -25,7 +26,7 @@ CREATE TABLE images (
     updated_at timestamptz NOT NULL DEFAULT fn_now(),
     CONSTRAINT images_style_check CHECK (style IN ('original', 'thumbnail', 'greyscale'))
 );
-CREATE INDEX idx_images_project_id ON images (project_id, created_at);
+CREATE INDEX idx_images_project_id ON images (project_id, created_at, id);
 CREATE INDEX idx_images_original_url ON images (original_url);
 CREATE INDEX idx_images_processed_url ON images (processed_url) WHERE processed_url IS NOT NULL;
 COMMENT ON COLUMN images.original_url IS 'Key of the uploaded bytes in the object store';
