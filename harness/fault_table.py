@@ -32,6 +32,7 @@ _TITLES: Final = {
     "broker": "Broker",
     "server": "Server",
     "database": "Database",
+    "store": "Object store",
 }
 
 

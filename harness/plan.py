@@ -39,7 +39,7 @@ from harness.plan_steps import (
 )
 from harness.plan_upload import planned_upload
 from harness.scenario import Case, LoadedScenario, Scenario
-from harness.scenario_acts import Act, BrokerStep, DatabaseStep, ServerStep
+from harness.scenario_acts import Act, BrokerStep, DatabaseStep, ServerStep, StoreStep
 from harness.scenario_board_steps import ConsoleStep, FlashStep
 from harness.scenario_faults import LINK_ACTIONS, Fault
 from harness.scenario_steps import (
@@ -165,7 +165,7 @@ class _Compiler:
                 return self._send(step, place)
             case ExpectStep():
                 return planned_expectation(step.expect, self.fleet, place, step.note)
-            case ServerStep() | BrokerStep() | DatabaseStep():
+            case ServerStep() | BrokerStep() | DatabaseStep() | StoreStep():
                 return _act_on(step, place)
             case MigrateStep(migrate=migration):
                 sql = None if migration.sql is None else self.fleet.filled(migration.sql)
@@ -304,7 +304,7 @@ class _Compiler:
         )
 
 
-def _act_on(step: ServerStep | BrokerStep | DatabaseStep, place: Place) -> ActOn:
+def _act_on(step: ServerStep | BrokerStep | DatabaseStep | StoreStep, place: Place) -> ActOn:
     match step:
         case ServerStep(server=server):
             which = None if server.which == "all" else server.which
@@ -313,6 +313,8 @@ def _act_on(step: ServerStep | BrokerStep | DatabaseStep, place: Place) -> ActOn
             return _acting(step, place, "broker", broker.do, broker, None)
         case DatabaseStep(database=database):
             return _acting(step, place, "database", database.do, database, None)
+        case StoreStep(store=store):
+            return _acting(step, place, "store", store.do, store, None)
 
 
 def _acting(step: Step, place: Place, target: Target, do: str, act: Act, which: int | None) -> ActOn:

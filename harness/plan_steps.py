@@ -13,7 +13,7 @@ from typing import Any, Literal
 from harness.addresses import Direction, Which
 from harness.scenario_faults import ActionName
 
-Target = Literal["server", "broker", "database"]
+Target = Literal["server", "broker", "database", "store"]
 
 Json = Any
 """A plain JSON value: None, bool, int, float, str, list or dict."""
@@ -48,7 +48,7 @@ class PlannedDevice:
     image_size_bytes: int
     chunk_size_bytes: int
     total_chunks: int
-    picture: Literal["fast", "photo"]
+    picture: Literal["fast", "photo", "still"]
     traits: Mapping[str, TraitValue]
 
 

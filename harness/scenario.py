@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from harness.scenario_acts import BrokerStep, DatabaseStep, ServerStep
+from harness.scenario_acts import BrokerStep, DatabaseStep, ServerStep, StoreStep
 from harness.scenario_board_steps import ConsoleStep, FlashStep
 from harness.scenario_devices import DeviceGroup
 from harness.scenario_migration import HEAD, Revision
@@ -59,6 +59,7 @@ AnyStep = Annotated[
     | Annotated[ServerStep, Tag("<server>")]
     | Annotated[BrokerStep, Tag("<broker>")]
     | Annotated[DatabaseStep, Tag("<database>")]
+    | Annotated[StoreStep, Tag("<store>")]
     | Annotated[MigrateStep, Tag("<migrate>")]
     | Annotated[CallStep, Tag("<call>")]
     | Annotated[HttpStep, Tag("<http>")]

@@ -1,4 +1,4 @@
-"""Steps that do something to server, broker or database: one word, or a mapping with the word's settings.
+"""Steps that do something to server, broker, database or object store: one word, or a mapping with the word's settings.
 
 The words and their settings are those of `simulator.faults`, beside start, restart, resume and heal.
 """
@@ -46,6 +46,7 @@ DatabaseWord = Literal[
     "resume",
     "heal",
 ]
+StoreWord = Literal["full", "unreachable", "keeps", "slow", "heal"]
 
 
 Point = Annotated[str, Field(min_length=2, max_length=120)]
@@ -138,6 +139,21 @@ class DatabaseAction(Act):
         return self
 
 
+class StoreAction(Act):
+    """What happens to the object store, as the servers see it."""
+
+    do: StoreWord = Field(
+        description="full: nothing more can be put; unreachable: whatever is asked of it fails; keeps: deletions fail; "
+        "slow: whatever is asked of it takes longer."
+    )
+    by_ms: Duration = Field(5_000, alias="by", description="slow: how much longer.")
+
+    @model_validator(mode="after")
+    def _legal(self) -> StoreAction:
+        self.check("store", self.do)
+        return self
+
+
 def _word(words: Any) -> Shorthand:
     return Shorthand("do", schema={"type": "string", "enum": list(words.__args__)})
 
@@ -158,3 +174,9 @@ class DatabaseStep(Step):
     """Does something to the database."""
 
     database: Annotated[DatabaseAction, _word(DatabaseWord)] = Field(description="One word, or a mapping.")
+
+
+class StoreStep(Step):
+    """Does something to the object store."""
+
+    store: Annotated[StoreAction, _word(StoreWord)] = Field(description="One word, or a mapping.")

@@ -54,8 +54,10 @@ class ImageSpec(StrictModel):
 
     size_bytes: Size = Field(10_000, alias="size", description="Size of every photo.")
     chunk_bytes: Size = Field(1_000, alias="chunk", description="Bytes that one chunk carries.")
-    picture: Literal["fast", "photo"] = Field(
-        "fast", description="`fast`: a small real JPEG filled up to its size; `photo`: a picture that looks like one."
+    picture: Literal["fast", "photo", "still"] = Field(
+        "fast",
+        description="`fast`: a small real JPEG filled up to its size; `photo`: a picture that looks like one; `still`: "
+        "the same bytes from every camera at every wake.",
     )
 
     @model_validator(mode="after")

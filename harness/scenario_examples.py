@@ -118,6 +118,11 @@ STEPS: Final[dict[str, str]] = {
     "database": """\
 - database: {do: stop, for: 30s}
 """,
+    "store": """\
+- store: {do: full, for: 10m}
+- store: unreachable
+- store: heal
+""",
     "migrate": """\
 - server: stop
 - migrate: legacy_base

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from harness.scenario_acts import BrokerStep, DatabaseStep, ServerStep
+from harness.scenario_acts import BrokerStep, DatabaseStep, ServerStep, StoreStep
 from harness.scenario_board_steps import ConsoleStep, FlashStep
 from harness.scenario_expect import Expectation, HttpRequest, check_topic
 from harness.scenario_faults import Fault
@@ -236,6 +236,7 @@ STEP_MODELS: Final[dict[str, type[Step]]] = {
     "server": ServerStep,
     "broker": BrokerStep,
     "database": DatabaseStep,
+    "store": StoreStep,
     "migrate": MigrateStep,
     "call": CallStep,
     "http": HttpStep,

@@ -24,7 +24,7 @@ from server.log import Log
 from server.metrics import Metrics
 from server.monitor import Monitor
 from server.mqtt import Delivery, MqttClient
-from server.objects import ObjectStore
+from server.objects import ObjectStore, StoreFailed
 from server.offload import InlineOffload as new_inline_offload
 from server.offload import Offload
 from server.originals import Originals
@@ -34,7 +34,18 @@ from server.upkeep import Upkeep
 from server.wire.topics import uplink_filters
 from server.writing import Outgoing
 
-__all__ = ["App", "Parts", "Settings", "migrate", "new_inline_offload", "new_seeded_ids", "open_pool", "revisions"]
+__all__ = [
+    "App",
+    "ObjectStore",
+    "Parts",
+    "Settings",
+    "StoreFailed",
+    "migrate",
+    "new_inline_offload",
+    "new_seeded_ids",
+    "open_pool",
+    "revisions",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """The camera: real JPEGs, made from (device, wake, seed) alone, and their size met to the byte.
 
 The picture of the *fast* kind is one of a few small ones, made once and kept; a COM segment behind the start marker
-holds bytes that belong to this photo only, so chunks differ too. The *photo* kind is drawn for each photo.
+holds bytes that belong to this photo only, so chunks differ too. The *photo* kind is drawn for each photo. The *still*
+kind is one scene that nothing moves in: every camera of a seed takes the same bytes at every wake.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from PIL import Image, ImageDraw
 
 from simulator.rng import Rng
 
-Picture = Literal["fast", "photo"]
+Picture = Literal["fast", "photo", "still"]
 Damage = Literal["soi", "eoi"]
 
 _SEGMENT_DATA_BYTES_MAX: Final = 65_533
@@ -46,13 +47,13 @@ def render(
     picture: Picture = "fast",
     without: Damage | None = None,
 ) -> bytes:
-    """A JPEG of exactly `size_bytes`, different for each (device, wake, seed); raises ImageTooSmall.
+    """A JPEG of exactly `size_bytes`, different for each (device, wake, seed) unless `still`; raises ImageTooSmall.
 
     `without` leaves the start or the end marker zeroed, as broken firmware does.
     """
-    key = f"{seed}/{device_id}/{wake_number}"
+    key = f"{seed}/still" if picture == "still" else f"{seed}/{device_id}/{wake_number}"
     room_bytes = size_bytes - _SEGMENT_OVERHEAD_BYTES - _MARK_BYTES
-    base = _fast_base(key, room_bytes) if picture == "fast" else _photo_base(device_id, wake_number, key, room_bytes)
+    base = _photo_base(device_id, wake_number, key, room_bytes) if picture == "photo" else _fast_base(key, room_bytes)
     if len(base) > room_bytes:
         raise ImageTooSmall(size_bytes, size_bytes - room_bytes + len(base), picture)
     jpeg = base[:2] + _filling(key, size_bytes - len(base)) + base[2:]

@@ -13,8 +13,8 @@ from typing import Final, Literal
 
 from simulator.faults import CATALOGUE, TEMPLATE
 
-Layer = Literal["link", "device", "fleet", "broker", "server", "database"]
-LAYERS: Final[tuple[Layer, ...]] = ("link", "device", "fleet", "broker", "server", "database")
+Layer = Literal["link", "device", "fleet", "broker", "server", "database", "store"]
+LAYERS: Final[tuple[Layer, ...]] = ("link", "device", "fleet", "broker", "server", "database", "store")
 
 BenchName = Literal["embedded", "processes", "board"]
 BENCHES: Final[tuple[BenchName, ...]] = ("embedded", "processes", "board")

@@ -1,6 +1,6 @@
-"""What a bench lets a fault do to server, broker and database: the levers that the faults of steps pull. Pure.
+"""What a bench lets a fault do to server, broker, database and object store: the levers of faults in steps. Pure.
 
-A bench implements all three; what it can not do, lint has refused before (`only_embedded`), or BenchUnavailable says.
+A bench implements all four; what it can not do, lint has refused before (`only_embedded`), or BenchUnavailable says.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Literal, Protocol
 
 
 class ServerLevers(Protocol):
@@ -153,6 +153,27 @@ class DatabaseLevers(Protocol):
         ...
 
 
+Operation = Literal["put", "get", "list", "delete"]
+OPERATIONS: Final[tuple[Operation, ...]] = ("put", "get", "list", "delete")
+"""All that servers ask of the object store."""
+
+
+class StoreLevers(Protocol):
+    """Where the servers of this scenario keep bytes; one store for all of them."""
+
+    async def fail(self, operations: Sequence[Operation], reason: str) -> None:
+        """These fail from now on, and change nothing."""
+        ...
+
+    async def slow_down(self, by_ms: int) -> None:
+        """Every operation begins so much later."""
+        ...
+
+    async def heal(self) -> None:
+        """As ever."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Levers:
     """All of a bench's levers; `wait_ms` returns after so much scenario time."""
@@ -160,13 +181,14 @@ class Levers:
     server: ServerLevers
     broker: BrokerLevers
     database: DatabaseLevers
+    store: StoreLevers
     wait_ms: Callable[[int], Awaitable[None]]
     devices: Sequence[str]
     """`ESP32CAM/{MAC}` of every device."""
 
 
 class Fault(ABC):
-    """A fault of server, broker or database: frozen data with units, how it strikes, how it heals."""
+    """A fault of server, broker, database or store: frozen data with units, how it strikes, how it heals."""
 
     __slots__ = ()
     lasts: ClassVar[bool] = True

@@ -39,7 +39,7 @@ KEYS: Final[dict[str, NvsKey]] = {
         NvsKey("seed", "u32", "where a virtual board's chance comes from", "0"),
         NvsKey("name", "string", "the camera's name; with the seed, where its chance comes from", "the device id"),
         NvsKey("location", "string", "place in the photos' metadata", "none"),
-        NvsKey("picture", "string", "`fast` or `photo`: how a virtual board's photos are made", "fast"),
+        NvsKey("picture", "string", "`fast`, `photo` or `still`: how a virtual board's photos are made", "fast"),
         NvsKey("traits", "string", "JSON object of other traits of the profile (virtual board only)", "none"),
     )
 }

@@ -18,7 +18,7 @@ HEALING: Final = ("start", "restart", "resume", "heal")
 
 
 def words_of(target: str) -> tuple[str, ...]:
-    """The words that may stand behind `server:`, `broker:` or `database:`."""
+    """The words that may stand behind `server:`, `broker:`, `database:` or `store:`."""
     found = (name.removeprefix(f"{target}_") for name in CATALOGUE if name.startswith(f"{target}_"))
     return (*found, *HEALING)
 

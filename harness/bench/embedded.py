@@ -27,6 +27,7 @@ from harness.bench.embedded_levers import (
     EmbeddedServers,
     ServerPlace,
 )
+from harness.bench.embedded_store import EmbeddedStore
 from harness.bench.messages import message_fields, topic_prefixes
 from harness.bench.postgres_cluster import OWNER, READER, SERVER, Cluster
 from harness.bench.schema import Schema
@@ -135,6 +136,7 @@ class EmbeddedBench:
             server=servers,
             broker=broker,
             database=database,
+            store=EmbeddedStore(self._note),
             wait_ms=lambda wait_ms: self.pass_time(self.clock.now_ms() + wait_ms),
             devices=topic_prefixes(self.plan),
         )
@@ -196,11 +198,13 @@ class EmbeddedBench:
         with running_as(server.tag, server.host):
             dsn, names = self._cluster.dsn(self._database, SERVER), {"application_name": server.tag}
             pool = await open_pool(dsn, size=2, server_settings=names, **POOL)
+            offload = new_inline_offload()
             parts = Parts(
                 clock=self.clock,
                 ids=new_seeded_ids(f"{self.plan.seed}/{server.tag}"),
                 pool=GatedPool(pool, self._gate),
-                offload=new_inline_offload(),
+                offload=offload,
+                objects=self._levers.store.door(str(self.objects), offload),
                 log=self._log,
                 changes=lambda: self._gate.passed,
             )

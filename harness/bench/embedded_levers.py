@@ -1,4 +1,4 @@
-"""The levers of the embedded bench on its servers and its simulated broker; `embedded_database` has those below."""
+"""The levers of the embedded bench on its servers and its simulated broker; others stand beside it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.bench.embedded_database import EmbeddedDatabase
+from harness.bench.embedded_store import EmbeddedStore
 from harness.bench.stranger import Stranger, take_over
 from harness.bench.virtual.incarnation import running_as
 from harness.bench.virtual.network import MemoryNetwork
@@ -220,9 +221,11 @@ class EmbeddedLevers(Levers):
     server: EmbeddedServers
     broker: EmbeddedBroker
     database: EmbeddedDatabase
+    store: EmbeddedStore
 
     async def heal(self) -> None:
         """Everything is as it should be, whatever was done to it; the database first, since servers need it."""
         await self.database.heal()
+        await self.store.heal()
         await self.broker.heal()
         await self.server.heal()

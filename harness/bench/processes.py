@@ -110,7 +110,7 @@ class ProcessesBench:
         self.failures: list[str] = []
         self.proxies: dict[str, FaultProxy] = {}
         self._template = template
-        self._objects = folder / "objects"
+        self.objects = folder / "objects"
         self._names = {device.mac: device.name for device in plan.devices}
         self._looking = asyncio.Lock()
         self._is_rested = False
@@ -200,7 +200,7 @@ class ProcessesBench:
         options = {
             "--database-url": dsn,
             "--mqtt-url": f"mqtt://{who}{self.broker.host}:{self.broker.port}",
-            "--objects": str(self._objects),
+            "--objects": str(self.objects),
             "--http": "127.0.0.1:0",
             "--client-id": f"wakestorm-server{number}",
             "--log": "json",
@@ -389,7 +389,7 @@ class ProcessesBench:
 
     def stored_bytes(self, key: str) -> bytes | None:
         """The object of that key."""
-        path = self._objects / key
+        path = self.objects / key
         return path.read_bytes() if path.is_file() else None
 
     def server_failures(self) -> Sequence[str]:

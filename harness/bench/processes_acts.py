@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from harness.bench.messages import topic_prefixes
 from harness.bench.processes_database import ProcessesDatabase
 from harness.bench.processes_server import ServerProcess
+from harness.bench.processes_store import ProcessesStore
 from harness.bench.standing import StandingFaults
 from harness.bench.stranger import Stranger, take_over
 from harness.errors import BenchUnavailable
@@ -32,7 +33,7 @@ SLOW_TURN_S: Final = 0.2
 
 
 class Acts:
-    """Does to server, broker and database what a step says. `is_busy` while it does."""
+    """Does to server, broker, database and store what a step says. `is_busy` while it does."""
 
     def __init__(self, bench: ProcessesBench) -> None:
         self._bench = bench
@@ -40,11 +41,13 @@ class Acts:
         self.servers = ProcessesServers(self)
         self.broker = ProcessesBroker(self)
         self.database = ProcessesDatabase(bench, self.note)
+        self.store = ProcessesStore(bench.objects, self.note)
         self.bench = bench
         self._levers = Levers(
             server=self.servers,
             broker=self.broker,
             database=self.database,
+            store=self.store,
             wait_ms=lambda wait_ms: bench.pass_time(bench.clock.now_ms() + wait_ms),
             devices=topic_prefixes(bench.plan),
         )
@@ -89,6 +92,7 @@ class Acts:
         await self._standing.heal()
         with self._doing():
             await self.database.heal()
+            await self.store.heal()
             await self.broker.heal()
             await self.servers.heal()
             await self.wait_connected(self._bench.servers)

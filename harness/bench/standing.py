@@ -1,4 +1,4 @@
-"""The faults of server, broker and database that stand in a bench: which struck, when each is healed.
+"""The faults of server, broker, database and store that stand in a bench: which struck, when each is healed.
 
 A word that heals ends what it undoes: `start` what crashed or stopped, `resume` what was paused, `heal` everything
 that was done to the target. At the end of a scenario all that still stands is healed, the newest first.
@@ -19,7 +19,7 @@ from simulator.step_faults import new_fault
 
 _ENDED_BY: Final = {"start": ("crash", "stop"), "restart": ("crash", "stop", "pause"), "resume": ("pause",)}
 
-_HEALED_IN: Final = ("database", "broker", "server")
+_HEALED_IN: Final = ("database", "store", "broker", "server")
 """The order: a server needs the others to start."""
 
 

@@ -16,6 +16,8 @@ from simulator.profile import Profile, UnknownProfile, profile_named
 from simulator.provisioning import KEYS
 
 SECRETS: Final = frozenset({"broker_password", "wifi_password"})
+_Picture = Literal["fast", "photo", "still"]
+_PICTURES: Final[dict[str, _Picture]] = {"fast": "fast", "photo": "photo", "still": "still"}
 _TEXTS: Final = tuple(key.name for key in KEYS.values() if key.encoding == "string")
 _SIZES: Final = {
     "image_bytes": ("image_size_bytes", 1),
@@ -43,7 +45,7 @@ class CameraConfig:
     broker_password: str | None = None
     wifi_ssid: str = ""
     seed: int = 0
-    picture: Literal["fast", "photo"] = "fast"
+    picture: _Picture = "fast"
 
 
 def profile_of_app(description: AppDescription | None) -> Profile | None:
@@ -61,8 +63,8 @@ def camera_config(profile: Profile, mac: bytes, settings: Mapping[str, Value]) -
     texts = {key: _text(settings, key) for key in _TEXTS}
     device_id = texts["device_id"] or mac.hex().upper()
     picture = texts["picture"] or "fast"
-    if picture not in ("fast", "photo"):
-        raise BadSettings(f"picture is {picture!r}, expected fast or photo")
+    if picture not in _PICTURES:
+        raise BadSettings(f"picture is {picture!r}, expected {' or '.join(_PICTURES)}")
     return CameraConfig(
         profile=_configured(profile, texts, settings),
         device_id=device_id,
@@ -74,7 +76,7 @@ def camera_config(profile: Profile, mac: bytes, settings: Mapping[str, Value]) -
         broker_password=texts["broker_password"] or None,
         wifi_ssid=texts["wifi_ssid"],
         seed=_number(settings, "seed", 0),
-        picture="fast" if picture == "fast" else "photo",
+        picture=_PICTURES[picture],
     )
 
 

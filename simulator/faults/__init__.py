@@ -76,5 +76,10 @@ CATALOGUE: Final[dict[str, str]] = {
     "database_disk_full": "simulator.faults.database_disk_full",
     "database_too_many_connections": "simulator.faults.database_too_many_connections",
     "database_read_only": "simulator.faults.database_read_only",
+    # object store: steps
+    "store_full": "simulator.faults.store_full",
+    "store_unreachable": "simulator.faults.store_unreachable",
+    "store_keeps": "simulator.faults.store_keeps",
+    "store_slow": "simulator.faults.store_slow",
 }
 """Name -> where it is: `module:Class`, or `module` where there is only a row."""

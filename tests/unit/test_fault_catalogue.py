@@ -83,6 +83,10 @@ ASKED_FOR: Final[dict[str, tuple[str, ...]]] = {
     "Server: freeze": ("server_pause",),
     "Server: slow": ("server_slow",),
     "Server: two servers at once": ("two_servers",),
+    "issue 5: store full": ("store_full",),
+    "issue 5: store unreachable": ("store_unreachable",),
+    "seed 003: a failing store on deletion": ("store_keeps",),
+    "seed 003: a slow store": ("store_slow",),
 }
 """The words of the design's section 5 and of the list B2 for link, device and fleet, and the rows that answer them."""
 
