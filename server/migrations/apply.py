@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from server.migrations.environment import Say, engine_for, hold_lock
 
-_VERSION_TABLES = {"cameras": "alembic_version", "originals": "alembic_version_originals"}
+_VERSION_TABLES = {"cameras": "alembic_version", "originals": "alembic_version_originals", "videos": "alembic_version_videos"}
 
 HISTORIES = tuple(_VERSION_TABLES)
 """The histories that exist, in the order in which they are applied."""

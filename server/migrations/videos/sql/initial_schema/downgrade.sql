@@ -1,0 +1,1 @@
+DROP TABLE videos, users, camera_pins, malls;

@@ -1,0 +1,22 @@
+-- The 20 columns of phase 2. Those that must have a value get it from the rows, then NOT NULL.
+ALTER TABLE videos
+    ADD COLUMN mall_id uuid,
+    ADD COLUMN pin_id uuid,
+    ADD COLUMN filename varchar(255),
+    ADD COLUMN original_path varchar(512),
+    ADD COLUMN proxy_path varchar(512),
+    ADD COLUMN checksum_sha256 varchar(64),
+    ADD COLUMN width integer,
+    ADD COLUMN height integer,
+    ADD COLUMN fps numeric(5, 2),
+    ADD COLUMN codec varchar(50),
+    ADD COLUMN recorded_at timestamptz,
+    ADD COLUMN operator_notes text,
+    ADD COLUMN uploaded_by_user_id uuid,
+    ADD COLUMN upload_status varchar(20),
+    ADD COLUMN processing_job_id varchar(255),
+    ADD COLUMN processing_error text,
+    ADD COLUMN uploaded_at timestamptz,
+    ADD COLUMN processing_started_at timestamptz,
+    ADD COLUMN processing_completed_at timestamptz,
+    ADD COLUMN updated_at timestamptz;
