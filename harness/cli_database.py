@@ -35,7 +35,9 @@ database = typer.Typer(
 @database.command(epilog=EXIT_CODES_HELP)
 def migrate(
     database_url: DatabaseUrl = None,
-    revision: Annotated[str, typer.Option(metavar="NAME", help="To this revision of the cameras.")] = "head",
+    revision: Annotated[
+        str, typer.Option(metavar="NAME", help="To this revision of the cameras, or of the videos.")
+    ] = "head",
     down: Annotated[
         bool, typer.Option("--down", help="Back to an older revision: what newer ones added is deleted.")
     ] = False,
@@ -56,6 +58,7 @@ def migrate(
       wakestorm db migrate --database-url postgresql://postgres@localhost/cameras
       wakestorm db migrate --backup before.dump
       wakestorm db migrate --down --revision legacy_base
+      wakestorm db migrate --down --revision 839d4ee251e4
       wakestorm db migrate --sql > schema.sql
     """
     from harness.cli_db import migrate_command
@@ -65,7 +68,7 @@ def migrate(
 
 @database.command(epilog=EXIT_CODES_HELP)
 def verify(database_url: DatabaseUrl = None) -> None:
-    """Ask the verification queries of the resume migration, and which revision the database stands at.
+    """Ask the verification queries of the resume migration, and whether the tables of videos are as documented.
 
     Without a database: an embedded one, freshly migrated.
     """
@@ -96,6 +99,45 @@ def demo(
     from harness.cli_db import demo_command
 
     raise typer.Exit(demo_command(database_url, duplicates=duplicates))
+
+
+@database.command(epilog=EXIT_CODES_HELP)
+def stamp(
+    revision: Annotated[str, typer.Argument(metavar="NAME", help="A revision of the cameras or of the videos.")],
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Write down that the database stands at a revision, without running anything.
+
+    For a migration that fails with "column already exists" because its changes were made by hand.
+
+    \b
+    Examples:
+      wakestorm db stamp 002_phase_2_video_mgmt && wakestorm db verify
+    """
+    from harness.cli_db import stamp_command
+
+    raise typer.Exit(stamp_command(database_url, revision))
+
+
+@database.command(epilog=EXIT_CODES_HELP)
+def orphans(
+    database_url: DatabaseUrl = None,
+    pin: Annotated[str, typer.Option(metavar="UUID", help="Give them this camera pin.")] = "",
+    delete: Annotated[bool, typer.Option("--delete", help="Delete them.")] = False,
+) -> None:
+    """List videos whose camera pin does not exist; the videos' migration refuses to run while there are any.
+
+    Exit code 1 while there are any.
+
+    \b
+    Examples:
+      wakestorm db orphans
+      wakestorm db orphans --pin 5f0c3d2e-8d1b-4c55-9a52-0d5f3c1f9b11
+      wakestorm db orphans --delete
+    """
+    from harness.cli_db import orphans_command
+
+    raise typer.Exit(orphans_command(database_url, pin, delete=delete))
 
 
 @database.command(epilog=EXIT_CODES_HELP)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import server.cli
 from harness.bench.postgres import OWNER, ROLES, ephemeral_cluster, resolve_binaries, run_blocking
@@ -24,8 +25,7 @@ def migrate_command(
     """Raises UsageError without a URL, BenchUnavailable or ServeError where the database or pg_dump refuses."""
     if as_sql:
         return server.cli.print_schema_sql(revision)
-    if url is None:
-        raise UsageError("no database is named", hint="give --database-url, or set DATABASE_URL")
+    url = _named(url)
     if backup is not None:
         _back_up(url, backup)
     _make_roles(Cluster.from_url(url))
@@ -71,8 +71,7 @@ def _client_program(name: str) -> str | None:
 
 def demo_command(url: str | None, *, duplicates: bool = False) -> int:
     """Raises UsageError without a URL, BenchUnavailable or ServeError where the database refuses."""
-    if url is None:
-        raise UsageError("no database is named", hint="give --database-url, or set DATABASE_URL")
+    url = _named(url)
     _make_roles(Cluster.from_url(url))
     return server.cli.load_duplicates(url) if duplicates else server.cli.load_demo(url)
 
@@ -81,15 +80,36 @@ def monitor_command(url: str | None, *, once: bool) -> int:
     """One round of the monitor; raises UsageError without a URL or without --once."""
     if not once:
         raise UsageError("wakestorm serve runs the monitor every 5 minutes", hint="for a single round add --once")
-    if url is None:
-        raise UsageError("no database is named", hint="give --database-url, or set DATABASE_URL")
-    return server.cli.monitor_once(url)
+    return server.cli.monitor_once(_named(url))
 
 
 def verify_command(url: str | None) -> int:
     """Prints one line for each question; exit code 1 when one has another answer than it should."""
     with _database(url) as place:
         return server.cli.verify_database(place)
+
+
+def stamp_command(url: str | None, revision: str) -> int:
+    """Raises UsageError without a URL, ServeError for a revision that nobody knows."""
+    return server.cli.stamp_database(_named(url), revision)
+
+
+def orphans_command(url: str | None, pin: str, *, delete: bool) -> int:
+    """Raises UsageError without a URL, for both cures at once, or for a pin that is no UUID."""
+    if pin and delete:
+        raise UsageError("--pin and --delete are two cures", hint="give one of them, or none to list the orphans")
+    if pin:
+        try:
+            UUID(pin)
+        except ValueError:
+            raise UsageError(f"--pin {pin!r} is no UUID", hint="SELECT id, name FROM camera_pins shows them") from None
+    return server.cli.mend_orphans(_named(url), pin, delete=delete)
+
+
+def _named(url: str | None) -> str:
+    if url is None:
+        raise UsageError("no database is named", hint="give --database-url, or set DATABASE_URL")
+    return url
 
 
 def shell_command(url: str | None) -> int:

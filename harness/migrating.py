@@ -16,10 +16,13 @@ from harness.scenario_migration import HEAD
 
 async def migrate(bench: Bench, step: Migrate) -> Finding:
     """Does it; the finding holds where it worked, or was refused with the SQLSTATE that the step names."""
-    what = step.sql if step.sql is not None else f"migrate: {step.to}"
+    what = step.sql if step.sql is not None else f"migrate: {step.to or step.stamp}"
     try:
         if step.sql is not None:
             await run_sql_as_owner(bench, step.sql)
+        elif step.stamp is not None:
+            async with bench.exclusive():
+                await bench.schema.stamp(step.stamp)
         else:
             await _bring_to(bench, step.to or HEAD)
     except Exception as error:

@@ -169,7 +169,8 @@ class _Compiler:
                 return _act_on(step, place)
             case MigrateStep(migrate=migration):
                 sql = None if migration.sql is None else self.fleet.filled(migration.sql)
-                return Migrate(place=place, note=step.note, to=migration.to, sql=sql, fails=migration.fails)
+                ways: dict[str, str | None] = {"to": migration.to, "sql": sql, "stamp": migration.stamp}
+                return Migrate(place=place, note=step.note, fails=migration.fails, **ways)
             case CallStep():
                 return self._call(step, place)
             case HttpStep():

@@ -168,10 +168,11 @@ class ActOn(PlannedStep):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migrate(PlannedStep):
-    """Bring the schema to a revision, or run `sql` as its owner; `fails` is the SQLSTATE it must be refused with."""
+    """Bring the schema to a revision, stamp it, or run `sql` as its owner; `fails` is the SQLSTATE of its refusal."""
 
     to: str | None
     sql: str | None
+    stamp: str | None
     fails: str | None
 
 

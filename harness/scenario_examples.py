@@ -128,6 +128,7 @@ STEPS: Final[dict[str, str]] = {
 - migrate: legacy_base
 - migrate: {sql: "ALTER TABLE device_images ADD CONSTRAINT named UNIQUE (device_id, captured_at)"}
 - migrate: {sql: "SELECT no_such_function()", fails: "42883"}
+- migrate: {stamp: 002_phase_2_video_mgmt}
 - migrate: head
 - server: start
 """,

@@ -132,8 +132,8 @@ def _steps(plans: Sequence[Plan]) -> Iterator[tuple[Plan, StepPlan, str]]:
         revision = plan.revision
         for step in plan.steps:
             yield plan, step, revision
-            if isinstance(step, Migrate) and step.to is not None and step.fails is None:
-                revision = step.to
+            if isinstance(step, Migrate) and step.fails is None:
+                revision = step.to or step.stamp or revision
 
 
 def _steps_at(plans: Sequence[Plan], revision: str) -> Iterator[tuple[Plan, StepPlan]]:

@@ -12,10 +12,14 @@ REVISIONS: Final = (
 )
 """The cameras' history, oldest first."""
 
+VIDEO_REVISIONS: Final = ("839d4ee251e4", "002_phase_2_video_mgmt")
+"""The videos' history, oldest first; the other histories stand at their head meanwhile."""
+
 OLD_TABLES: Final = ("device_sessions",)
 """Tables that only older revisions have."""
 
 TABLES: Final = (
+    "camera_pins",
     "companies",
     "device_ack_log",
     "device_alerts",
@@ -34,11 +38,18 @@ TABLES: Final = (
     "duplicate_images_log",
     "idempotency_keys",
     "images",
+    "malls",
     "original_images",
+    "processing_jobs",
+    "processing_leases",
     "programs",
     "projects",
     "quarantined_messages",
     "sites",
     "stray_objects",
+    "users",
+    "video_upload_parts",
+    "video_uploads",
+    "videos",
 )
 """Every table of the schema."""

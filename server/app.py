@@ -45,6 +45,7 @@ __all__ = [
     "new_seeded_ids",
     "open_pool",
     "revisions",
+    "stamp",
 ]
 
 
@@ -172,10 +173,17 @@ async def migrate(
     on_progress: Callable[[str], None] | None = None,
     now: datetime | None = None,
 ) -> None:
-    """Bring a database up or down to a revision of the cameras; `head` is the newest of every history."""
+    """Bring a database up or down to a revision of the cameras or the videos; `head` is the newest of all."""
     from server.migrations.apply import Listener, move_all
 
     await move_all(dsn, revision, listener=Listener(on_line=on_line, on_progress=on_progress), now=now)
+
+
+async def stamp(dsn: str, revision: str) -> None:
+    """Write down that a database stands at a revision of the videos, or at `head` of theirs; nothing is run."""
+    from server.migrations import apply
+
+    await apply.stamp(dsn, revision, history="videos")
 
 
 def revisions() -> list[str]:

@@ -189,6 +189,31 @@ def verify_database(url: str) -> int:
     return 0 if all(holds for _, _, holds in answers) else 1
 
 
+def stamp_database(url: str, revision: str) -> int:
+    """`wakestorm db stamp`. Raises ServeError."""
+    from server.videos_database import stamped
+
+    print(f"{stamped(url, revision)} stamped {revision}; nothing was run: wakestorm db verify tells whether it is true")
+    return 0
+
+
+def mend_orphans(url: str, pin: str, *, delete: bool) -> int:
+    """`wakestorm db orphans`: 1 while there are any. Raises ServeError."""
+    from uuid import UUID
+
+    from server.videos_database import mended, orphans
+
+    if pin or delete:
+        count = mended(url, UUID(pin) if pin else None)
+        print(f"{count} orphaned videos {'now belong to pin ' + pin if pin else 'deleted'}")
+        return 0
+    found = orphans(url)
+    for video_id, pin_id in found:
+        print(f"video {video_id}: there is no pin {pin_id}")
+    print(f"{len(found)} orphaned videos")
+    return 1 if found else 0
+
+
 def print_originals_stats(url: str) -> int:
     """`wakestorm originals stats`. Raises ServeError."""
     import json

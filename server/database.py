@@ -9,11 +9,12 @@ from typing import Any, Final, TypeVar
 import asyncpg
 
 from server.clock import SystemClock
-from server.migrations.apply import HISTORIES, Listener, current, is_behind, move_all, offline_sql
+from server.migrations.apply import HISTORIES, Listener, current, head_of, history_of, is_behind, move_all, offline_sql
 from server.migrations.environment import Say
 from server.migrations.progress import tell_of_indexes
 from server.migrations.script import MigrationStuck
 from server.monitor import time_out
+from server.phase2_schema import verify_phase2_schema
 from server.serving import EXIT_USAGE, ServeError, newest_revision, place_of, words_of
 from server.store import Store, open_pool
 
@@ -42,24 +43,25 @@ VERIFICATION: Final = (
 
 
 def schema_sql(revision: str) -> str:
-    """The SQL that brings an empty database to a revision of the cameras; `head` is every history's."""
+    """The SQL that brings an empty database to a revision; `head` is every history's."""
     if revision != "head":
-        return offline_sql(revision)
+        return offline_sql(revision, history=history_of(revision))
     return "".join(offline_sql(history=history) for history in HISTORIES)
 
 
 def migrated(
     url: str, revision: str, *, may_go_down: bool = False, say: Say | None = None, tell: Say | None = None
 ) -> str | None:
-    """Brings the database to a revision of the cameras, `head`: every history; returns where the cameras stand.
+    """Brings the database to a revision, `head`: every history; returns where the revision's history stands.
 
     `say` gets the lines of the migrations, `tell` how far long work has come. Raises ServeError, also for an older
     revision without `may_go_down`.
     """
 
     async def work() -> str | None:
-        stands_at = await current(url)
-        if not may_go_down and is_behind("cameras", revision, stands_at):
+        history = history_of(revision)
+        stands_at = await current(url, history=history)
+        if not may_go_down and is_behind(history, revision, stands_at):
             raise ServeError(
                 f"{place_of(url)} stands at {stands_at}, which is newer than {revision}: --down takes it back, "
                 "and deletes what newer revisions added",
@@ -72,22 +74,25 @@ def migrated(
             if watching is not None:
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
-        return await current(url)
+        return await current(url, history=history)
 
     return reached(url, work())
 
 
 def verified(url: str) -> list[tuple[str, Any, bool]]:
-    """(title, answer, whether it is right) of each question, the revision last. Raises ServeError."""
+    """(title, answer, whether it is right) of each question: images, then videos. Raises ServeError."""
 
     async def work() -> list[tuple[str, Any, bool]]:
         revision = await current(url)
         connection = await asyncpg.connect(url, timeout=10)
         try:
             answers = [await _answer(connection, *question) for question in VERIFICATION]
+            videos = await verify_phase2_schema(connection)
         finally:
             await connection.close()
-        return [*answers, ("revision", revision, revision == newest_revision())]
+        answers.append(("revision", revision, revision == newest_revision()))
+        stands_at = await current(url, history="videos")
+        return [*answers, *videos, ("revision of the videos", stands_at, stands_at == head_of("videos"))]
 
     return reached(url, work())
 

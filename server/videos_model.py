@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -51,8 +51,12 @@ class Mall(Model):
     company_id: Mapped[UUID | None] = mapped_column(ForeignKey("companies.company_id", ondelete="CASCADE"))
     created_at: Mapped[datetime] = mapped_column(_MOMENT, server_default=FetchedValue())
 
-    pins: Mapped[list[CameraPin]] = relationship(back_populates="mall", passive_deletes=True)
-    videos: Mapped[list[Video]] = relationship(back_populates="mall", passive_deletes=True)
+    pins: Mapped[list[CameraPin]] = relationship(
+        back_populates="mall", cascade="all, delete-orphan", passive_deletes=True
+    )
+    videos: Mapped[list[Video]] = relationship(
+        back_populates="mall", cascade="all, delete-orphan", passive_deletes=True
+    )
 
 
 class CameraPin(Model):
@@ -67,7 +71,7 @@ class CameraPin(Model):
     created_at: Mapped[datetime] = mapped_column(_MOMENT, server_default=FetchedValue())
 
     mall: Mapped[Mall] = relationship(back_populates="pins")
-    videos: Mapped[list[Video]] = relationship(back_populates="pin", passive_deletes=True)
+    videos: Mapped[list[Video]] = relationship(back_populates="pin", cascade="all, delete-orphan", passive_deletes=True)
 
 
 class User(Model):
@@ -143,7 +147,9 @@ class Video(Model):
     mall: Mapped[Mall] = relationship(back_populates="videos")
     pin: Mapped[CameraPin] = relationship(back_populates="videos")
     uploaded_by: Mapped[User | None] = relationship()
-    processing_jobs: Mapped[list[ProcessingJob]] = relationship(back_populates="video", passive_deletes=True)
+    processing_jobs: Mapped[list[ProcessingJob]] = relationship(
+        back_populates="video", cascade="all, delete-orphan", passive_deletes=True
+    )
 
 
 class ProcessingJob(Model):
@@ -170,3 +176,7 @@ class ProcessingJob(Model):
     completed_at: Mapped[datetime | None] = mapped_column(_MOMENT)
 
     video: Mapped[Video] = relationship(back_populates="processing_jobs")
+
+
+OWN_TABLES: Final = tuple(model.__tablename__ for model in (Mall, CameraPin, User, Video, ProcessingJob))
+"""The tables that the drift check looks at."""

@@ -35,6 +35,11 @@ class Schema:
         template = self._template if self.is_newest else await ensure_template(self._cluster, self.revision)
         await self._cluster.create_database(self._database, template, by=by)
 
+    async def stamp(self, revision: str) -> None:
+        """Writes down where it stands, whether that is so or not."""
+        await server.app.stamp(self._cluster.dsn(self._database, OWNER), revision)
+        self.revision = revision
+
     async def move(
         self, revision: str, now: datetime, on_line: Callable[[str], None], connections: Iterable[asyncpg.Connection]
     ) -> None:

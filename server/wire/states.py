@@ -213,6 +213,45 @@ class ImageStyle(StrEnum):
     GREYSCALE = "greyscale"
 
 
+class UploadStatus(StrEnum):
+    """`videos.upload_status`."""
+
+    UPLOADING = "uploading"
+    UPLOADED = "uploaded"
+    FAILED = "failed"
+
+
+class UploadState(StrEnum):
+    """`video_uploads.state`: what an upload in parts has come to."""
+
+    OPEN = "open"
+    COMPLETING = "completing"
+    COMPLETED = "completed"
+    ABORTED = "aborted"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class JobStatus(StrEnum):
+    """`processing_jobs.status`."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class ProcessingStatus(StrEnum):
+    """`videos.processing_status`, as this server writes it; rows of phase 1 may hold other words."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 CHECKED_COLUMNS: dict[tuple[str, str], type[StrEnum]] = {
     ("device_images", "status"): ImageStatus,
     ("device_images", "captured_at_source"): CaptureTimeSource,
@@ -232,5 +271,8 @@ CHECKED_COLUMNS: dict[tuple[str, str], type[StrEnum]] = {
     ("devices", "provisioning_status"): ProvisioningStatus,
     ("devices", "device_type"): DeviceType,
     ("images", "style"): ImageStyle,
+    ("videos", "upload_status"): UploadStatus,
+    ("video_uploads", "state"): UploadState,
+    ("processing_jobs", "status"): JobStatus,
 }
 """Which CHECK holds which list: (table, column) to the class."""

@@ -57,7 +57,7 @@ async def test_every_step_down_undoes_its_step_up(empty: Database) -> None:
     assert describe.to_markdown(await describe.read(empty.dsn())) == pages[1]
     await apply.downgrade(empty.dsn(), history="originals")
     assert describe.to_markdown(await describe.read(empty.dsn())) == pages[0]
-    await apply.upgrade_all(empty.dsn())
+    await apply.upgrade(empty.dsn(), history="originals")
     assert describe.to_markdown(await describe.read(empty.dsn())) == pages[-1]
 
 

@@ -43,7 +43,7 @@ def of_fault(fault: str) -> str:
         ('{console: {who: yard, write: "a\\nb"}}', "write is one line"),
         ("{migrate: x}", "migrate.to: 'x' is no revision (one of legacy_base, APPLY_IMAGE_RESUME_MIGRATION"),
         ("{migrate: legacy_bas}", "migrate.to: 'legacy_bas' is no revision (did you mean legacy_base?)"),
-        ("{migrate: {fails: '23505'}}", "migrate: needs either to or sql"),
+        ("{migrate: {fails: '23505'}}", "migrate: needs one of to, sql, stamp"),
         ("{migrate: {to: head, fails: duplicate}}", "migrate.fails:"),
         ("just text", "a step is a mapping, found 'just text'"),
         ("{wake: yrd}", "steps[0].wake: no devices are called 'yrd' (did you mean yard?)"),

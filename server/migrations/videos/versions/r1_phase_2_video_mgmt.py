@@ -14,7 +14,7 @@ _SQL = Path(__file__).parent.parent / "sql" / "phase_2_video_mgmt"
 
 def upgrade() -> None:
     """Extends videos, carries the rows over, makes processing_jobs."""
-    run_files(_SQL, "orphans", "columns", "rows", "rules", "jobs", "legacy_columns", "access")
+    run_files(_SQL, "orphans", "columns", "rows", "rules", "jobs", "uploads", "legacy_columns", "access")
 
 
 def downgrade() -> None:

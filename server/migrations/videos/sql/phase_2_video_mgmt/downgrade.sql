@@ -2,13 +2,17 @@
 DO $$
 DECLARE
     v_jobs bigint := (SELECT count(*) FROM processing_jobs);
-    v_videos bigint := (SELECT count(*) FROM videos);
+    v_videos bigint := (SELECT count(*) FROM videos WHERE upload_status = 'uploaded');
+    v_unfinished bigint := (SELECT count(*) FROM videos WHERE upload_status <> 'uploaded');
 BEGIN
     RAISE WARNING 'Rollback deletes all data in processing_jobs (% rows) and the table itself', v_jobs;
     RAISE WARNING 'Rollback deletes all Phase 2 metadata of % videos (checksums, operator_notes, etc.)', v_videos;
+    RAISE WARNING 'Rollback deletes % uploads that are not finished: phase 1 has no word for them', v_unfinished;
 END
 $$;
-DROP TABLE processing_jobs;
+DELETE FROM videos WHERE upload_status <> 'uploaded';
+DROP PROCEDURE grant_videos_access();
+DROP TABLE processing_leases, video_upload_parts, video_uploads, processing_jobs;
 DROP TRIGGER videos_legacy_columns ON videos;
 DROP FUNCTION fn_fill_legacy_video_columns();
 DROP TRIGGER videos_updated_at ON videos;

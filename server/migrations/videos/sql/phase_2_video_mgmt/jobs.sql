@@ -1,4 +1,4 @@
--- Work in the background; the row is the truth, Celery carries its id.
+-- Work in the background; the row is the truth, Celery carries its id, its lease stands in processing_leases.
 CREATE TABLE processing_jobs (
     id uuid PRIMARY KEY DEFAULT fn_uuid(),
     video_id uuid NOT NULL REFERENCES videos (id) ON DELETE CASCADE,
@@ -12,7 +12,7 @@ CREATE TABLE processing_jobs (
     started_at timestamptz,
     completed_at timestamptz,
     CONSTRAINT processing_jobs_status_check CHECK (
-        status IN ('pending', 'running', 'completed', 'failed', 'cancelled')
+        status::text IN ('pending', 'running', 'completed', 'failed', 'cancelled')
     )
 );
 CREATE INDEX ix_jobs_video_id ON processing_jobs (video_id);

@@ -9,7 +9,9 @@ ALTER TABLE videos
     ALTER COLUMN uploaded_at SET DEFAULT fn_now(),
     ALTER COLUMN updated_at SET NOT NULL,
     ALTER COLUMN updated_at SET DEFAULT fn_now(),
-    ADD CONSTRAINT videos_upload_status_check CHECK (upload_status IN ('uploading', 'uploaded', 'failed')),
+    ADD CONSTRAINT videos_upload_status_check CHECK (
+        upload_status::text IN ('uploading', 'uploaded', 'failed')
+    ),
     ADD CONSTRAINT fk_videos_mall_id FOREIGN KEY (mall_id) REFERENCES malls (id) ON DELETE CASCADE,
     ADD CONSTRAINT fk_videos_pin_id FOREIGN KEY (pin_id) REFERENCES camera_pins (id) ON DELETE CASCADE,
     ADD CONSTRAINT fk_videos_uploaded_by FOREIGN KEY (uploaded_by_user_id) REFERENCES users (id) ON DELETE SET NULL;
