@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from harness.detail import Detail
 from harness.jsonable import json_line
 from harness.ledger import LedgerEntry, LedgerTotals
 from harness.verdict import Verdict
@@ -26,13 +27,21 @@ class Failure:
     expected: str
     found: str
     rows: tuple[Row, ...] = ()
+    columns: tuple[str, ...] = ()
+    """Those that the expectation names; they are shown first."""
+    t_ms: int | None = None
+    """Scenario time at which it was found."""
     step_index: int | None = None
     step_line: int | None = None
     path: str = ""
     """Place in the document, such as `steps[3].expect.rows`; the check's name for an always-on check."""
     hint: str = ""
+    device: str = ""
+    """The device that the trace is of."""
     trace: tuple[str, ...] = ()
-    """The device's messages as a sequence diagram, one line each."""
+    """What happened with the device as a sequence diagram in text, one line each."""
+    excerpt: tuple[str, ...] = ()
+    """The lines of the YAML around `step_line`, which is marked."""
     reproduce: str = ""
     blame: str = ""
     """Where to look first: firmware, server, board, cable or harness."""
@@ -118,6 +127,8 @@ class ScenarioEnded:
     result: ScenarioResult
     history_jsonl: str = ""
     ledger: tuple[LedgerEntry, ...] = ()
+    detail: Detail | None = None
+    """Only of a scenario that failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

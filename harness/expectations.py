@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from harness.bench import Bench
+from harness.differences import json_differences, row_differences, row_words, shown_value
 from harness.history import Record
 from harness.ledger import LedgerEntry, totals
-from harness.matching import cell_matches, json_contains, json_equals, rows_mismatch
+from harness.matching import RowsMismatch, cell_matches, json_contains, json_equals, rows_mismatch
+from harness.message_words import message_words
 from harness.observe import ROWS_MAX, Observer, Row, shown
 from harness.plan_steps import (
     HttpExchange,
@@ -27,6 +30,7 @@ from harness.plan_steps import (
     SqlSubject,
     Subject,
 )
+from harness.sequence import stamp
 
 _CHANNELS = {"status": "status", "data": "data", "cmd": "cmd", "ack": "ack", "retry": "commands/retry"}
 
@@ -40,6 +44,14 @@ class Finding:
     found: str
     rows: tuple[dict[str, Any], ...] = ()
     hint: str = ""
+    columns: tuple[str, ...] = ()
+    """Those that the expectation names."""
+    t_ms: int | None = None
+    """When it was found, where that is not now."""
+
+    def at(self, t_ms: int) -> Finding:
+        """The same, found at that scenario time."""
+        return replace(self, t_ms=t_ms)
 
 
 @dataclass(slots=True)
@@ -59,7 +71,7 @@ async def evaluate(world: World, subject: Subject, since: int) -> Finding:
     """Whether the subject holds now; messages and log lines count from the history's record `since` on."""
     match subject:
         case RowsSubject():
-            return _rows(subject, await world.observer.rows(subject))
+            return _rows(world, subject, await world.observer.rows(subject))
         case SqlSubject():
             return _sql(subject, await world.observer.select(subject.sql))
         case MessageSubject():
@@ -69,9 +81,9 @@ async def evaluate(world: World, subject: Subject, since: int) -> Finding:
         case LedgerSubject():
             return _ledger(world, subject, await world.ledger())
         case QueueSubject():
-            return _per_device(world, subject.devices, "pending images", subject.pending, lambda dut: len(dut.pending))
+            return _per_device(world, subject.devices, "pending image", subject.pending, lambda dut: len(dut.pending))
         case PhotosSubject():
-            return _per_device(world, subject.devices, "photos", subject.count, lambda dut: dut.photos)
+            return _per_device(world, subject.devices, "photo", subject.count, lambda dut: dut.photos)
         case SleepingSubject():
             awake = [
                 world.bench.duts[number].planned.name
@@ -88,34 +100,53 @@ def is_from_database(subject: Subject) -> bool:
     return isinstance(subject, RowsSubject | SqlSubject | LedgerSubject)
 
 
-def _rows(subject: RowsSubject, rows: list[Row]) -> Finding:
-    where = ", ".join(f"{key}={value}" for key, value in subject.where.items())
+def _rows(world: World, subject: RowsSubject, rows: list[Row]) -> Finding:
+    where = ", ".join(f"{key}={value}" for key, value in _named(world, subject.where).items())
     place = f"{subject.table}{f' where {where}' if where else ''}"
-    shown_rows = tuple(shown(row) for row in rows[:20])
+    named = [name for row in subject.are or () for name in row]
+    columns = tuple(dict.fromkeys([*named, *(name for name in subject.where if name != "device_id")]))
+    told = partial(Finding, rows=tuple(shown(row) for row in rows[:20]), columns=columns)
     if len(rows) > ROWS_MAX:
-        return Finding(holds=False, expected=place, found=f"more than {ROWS_MAX} rows", rows=shown_rows)
-    if subject.count is not None and len(rows) not in subject.count:
-        return Finding(
-            holds=False, expected=f"{subject.count} rows of {place}", found=f"{len(rows)} rows", rows=shown_rows
-        )
-    if subject.are is None:
-        return Finding(
-            holds=True, expected=f"{subject.count} rows of {place}", found=f"{len(rows)} rows", rows=shown_rows
-        )
+        return told(holds=False, expected=place, found=f"more than {ROWS_MAX} rows")
+    if subject.are is None or (subject.count is not None and len(rows) not in subject.count):
+        holds = subject.count is None or len(rows) in subject.count
+        return told(holds=holds, expected=f"{_many(subject.count, 'row')} of {place}", found=_many(len(rows), "row"))
     mismatch = rows_mismatch(subject.are, rows, ordered=bool(subject.order_by))
-    expected = f"{place}: {json.dumps(list(subject.are), default=str)}"
+    expected = "\n".join([f"{place}:", *(f"  {row_words(row)}" for row in subject.are)])
     if mismatch is None:
-        return Finding(holds=True, expected=expected, found="these rows", rows=shown_rows)
+        return told(holds=True, expected=expected, found="these rows")
     unknown = f"no column {', '.join(mismatch.unknown_columns)}" if mismatch.unknown_columns else ""
-    columns = {name for row in subject.are for name in row} | {"image_name", "status"}
-    found = [{key: value for key, value in row.items() if key in columns} for row in shown_rows]
-    return Finding(
-        holds=False,
-        expected=expected,
-        found=json.dumps(found, default=str) if found else "no rows",
-        rows=shown_rows,
-        hint=unknown,
-    )
+    return told(holds=False, expected=expected, found=_rows_found(subject.are, rows, mismatch), hint=unknown)
+
+
+def _rows_found(are: Sequence[Mapping[str, Any]], rows: Sequence[Row], mismatch: RowsMismatch) -> str:
+    """Where one row stands for one expected row: what differs. Else: the rows."""
+    if not rows:
+        return "no rows"
+    if len(mismatch.missing) == len(mismatch.extra) == 1:
+        wanted, found = are[mismatch.missing[0]], rows[mismatch.extra[0]]
+        return "; ".join(row_differences(wanted, found)) or "the rows stand in another order"
+    columns = {name: None for row in are for name in row}
+    lines = [row_words({name: row.get(name) for name in columns}) for row in rows[:10]]
+    return "\n".join([f"{_many(len(rows), 'row')}:", *(f"  {line}" for line in lines)])
+
+
+def _named(world: World, where: Mapping[str, Any]) -> dict[str, Any]:
+    """Devices by the names that the scenario gives them."""
+    names = {device.device_id: device.name for device in world.bench.plan.devices}
+    found: dict[str, Any] = {}
+    for key, value in where.items():
+        if key == "device_id" and value in names:
+            found["device"] = names[value]
+        else:
+            found[key] = value
+    return found
+
+
+def _many(count: Any, what: str) -> str:
+    """`1 row`, `2 rows`, `at least 1 row`."""
+    text = str(count)
+    return f"{text} {what}" if text == "1" or text.endswith(" 1") else f"{text} {what}s"
 
 
 def _sql(subject: SqlSubject, rows: list[Row]) -> Finding:
@@ -123,8 +154,8 @@ def _sql(subject: SqlSubject, rows: list[Row]) -> Finding:
     if subject.rows is not None:
         return Finding(
             holds=len(rows) == subject.rows,
-            expected=f"{subject.rows} rows from {subject.sql}",
-            found=f"{len(rows)} rows",
+            expected=f"{_many(subject.rows, 'row')} from {subject.sql}",
+            found=_many(len(rows), "row"),
             rows=shown_rows,
         )
     values = [list(row.values()) for row in rows]
@@ -145,17 +176,45 @@ def _sql(subject: SqlSubject, rows: list[Row]) -> Finding:
 def _messages(world: World, subject: MessageSubject, since: int) -> Finding:
     records = world.bench.history.records[0 if since < 0 else since :]
     found = [record for record in records if record.kind == "message" and _is_message(world, subject, record)]
-    wanted = {"contains": subject.contains, "equals": subject.equals if subject.has_equals else None}
-    described = json.dumps({key: value for key, value in wanted.items() if value is not None}, default=str)
     names = sorted(world.device_names(subject.to) or world.device_names(subject.sender) or {"anybody"})
     way = "to" if subject.to is not None else "from" if subject.sender is not None else "of"
+    place = f"{way} {', '.join(names)}{'' if subject.topic is None else f' on {subject.topic}'}"
     others = [record for record in records if record.kind == "message" and _is_of_device(world, subject, record)]
+    holds = len(found) in subject.count
+    nearest = "" if holds or found else _nearest(world, subject, others)
     return Finding(
-        holds=len(found) in subject.count,
-        expected=f"{subject.count} messages {way} {', '.join(names)} on {subject.topic or 'any topic'} {described}",
-        found=f"{len(found)} of them among {len(others)} messages",
+        holds=holds,
+        expected=f"{_many(subject.count, 'message')} {place}{_wanted(subject)}",
+        found=f"{len(found)} such among {_many(len(others), 'message')}{nearest}",
         rows=tuple(_shown_message(record) for record in (found or others)[-8:]),
+        columns=("at", "topic", "message"),
     )
+
+
+def _wanted(subject: MessageSubject) -> str:
+    """What the message must say."""
+    parts = [] if subject.contains is None else [f"containing {shown_value(subject.contains)}"]
+    parts += [f"that is {shown_value(subject.equals)}"] if subject.has_equals else []
+    parts += [] if subject.text is None else [f"with the text {subject.text!r}"]
+    parts += [f"without {', '.join(subject.lacks)}"] if subject.lacks else []
+    return " " + ", ".join(parts) if parts else ""
+
+
+def _nearest(world: World, subject: MessageSubject, others: Sequence[Record]) -> str:
+    """The message that comes closest, and what is different in it."""
+    wanted = _numbered(world, subject.equals if subject.has_equals else subject.contains)
+    exact = subject.has_equals
+    channel = _CHANNELS.get(subject.topic or "", subject.topic)
+    near = [r for r in others if channel is None or channel in (str(r.fields["topic"]), _channel(r))]
+    if wanted is None or not near:
+        return "" if wanted is None or not others else "; none on that topic"
+    told = [(json_differences(wanted, record.fields.get("payload"), exact=exact), record) for record in near]
+    parts, record = min(told, key=lambda item: len(item[0]))
+    return f"\nnearest, at {stamp(record.t_ms)}: {'; '.join(parts[:4])}"
+
+
+def _channel(record: Record) -> str:
+    return str(record.fields["topic"]).split("/", 2)[-1]
 
 
 def _is_of_device(world: World, subject: MessageSubject, record: Record) -> bool:
@@ -171,7 +230,7 @@ def _is_message(world: World, subject: MessageSubject, record: Record) -> bool:
     topic, payload = str(record.fields["topic"]), record.fields.get("payload")
     if subject.topic is not None:
         channel = _CHANNELS.get(subject.topic)
-        if topic != subject.topic if channel is None else topic.split("/", 2)[-1] != channel:
+        if topic != subject.topic if channel is None else _channel(record) != channel:
             return False
     if subject.contains is not None and not json_contains(_numbered(world, subject.contains), payload):
         return False
@@ -197,7 +256,7 @@ def _numbered(world: World, value: Any) -> Any:
 
 
 def _shown_message(record: Record) -> dict[str, Any]:
-    return {"t_ms": record.t_ms, "topic": record.fields["topic"], "payload": json.dumps(record.fields.get("payload"))}
+    return {"at": stamp(record.t_ms), "topic": _channel(record), "message": message_words(record.fields)}
 
 
 def _logs(world: World, subject: LogSubject, since: int) -> Finding:
@@ -210,9 +269,10 @@ def _logs(world: World, subject: LogSubject, since: int) -> Finding:
     found = [record for record in lines if subject.contains in str(record.fields["text"])]
     return Finding(
         holds=len(found) in subject.count,
-        expected=f"{subject.count} log lines with {subject.contains!r}",
-        found=f"{len(found)} of them among {len(lines)} lines",
-        rows=tuple({"t_ms": r.t_ms, "who": r.who, "text": r.fields["text"]} for r in (found or lines)[-8:]),
+        expected=f"{_many(subject.count, 'log line')} with {subject.contains!r}",
+        found=f"{len(found)} such among {_many(len(lines), 'line')}",
+        rows=tuple({"at": stamp(r.t_ms), "who": r.who, "text": r.fields["text"]} for r in (found or lines)[-8:]),
+        columns=("at", "who", "text"),
     )
 
 
@@ -234,7 +294,8 @@ def _ledger(world: World, subject: LedgerSubject, entries: Sequence[LedgerEntry]
 def _per_device(world: World, devices: Sequence[int], what: str, wanted: Any, number_of: Any) -> Finding:
     numbers = {world.bench.duts[number].planned.name: number_of(world.bench.duts[number]) for number in devices}
     wrong = {name: number for name, number in numbers.items() if number not in wanted}
-    return Finding(holds=not wrong, expected=f"{wanted} {what}", found=str(wrong or numbers))
+    found = ", ".join(f"{name} has {number}" for name, number in (wrong or numbers).items())
+    return Finding(holds=not wrong, expected=f"{_many(wanted, what)} on each device", found=found)
 
 
 async def http_finding(bench: Bench, exchange: HttpExchange) -> Finding:
@@ -256,7 +317,9 @@ async def http_finding(bench: Bench, exchange: HttpExchange) -> Finding:
         bench.kept[name] = str(value)
     return Finding(
         holds=is_status and is_body and is_text,
-        expected=f"{exchange.method} {exchange.path}: {exchange.status or 'success'} {json.dumps(exchange.contains)}",
+        expected=f"{exchange.method} {exchange.path}: {exchange.status or 'success'}"
+        + ("" if exchange.contains is None else f" containing {json.dumps(exchange.contains)}")
+        + ("" if exchange.text is None else f" with the text {exchange.text!r}"),
         found=f"{answer.status} {answer.body[:400].decode('utf-8', 'replace')}",
     )
 

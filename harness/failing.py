@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from harness.bench import Bench
 from harness.events import Failure
 from harness.expectations import Finding
 from harness.plan import Plan
 from harness.plan_steps import Expect, StepPlan
-from harness.trace import sequence_lines
+from harness.sequence import moves_of, with_moment
+from harness.sequence_text import text_diagram
+from harness.units import duration_text
+
+TRACE_LINES_MAX: Final = 32
 
 
 def failure_of(
@@ -25,17 +29,40 @@ def failure_of(
 ) -> Failure:
     """The failure; `path` names a check where no step failed, `device` is the one it is about."""
     who = device or device_of(bench.plan, step)
+    t_ms = bench.clock.elapsed_ms() if finding.t_ms is None else finding.t_ms
+    moves = moves_of(bench.history.with_asides(), who)
+    if finding.t_ms is not None:
+        moves = with_moment([move for move in moves if move.tone != "bad"], t_ms, "here it did not hold")
     return Failure(
         title=title,
         expected=finding.expected,
         found=finding.found,
         rows=tuple(json.loads(json.dumps(row, default=str)) for row in finding.rows),
+        columns=finding.columns,
+        t_ms=t_ms,
         step_index=step_index if step is not None else None,
         step_line=step.place.line if step is not None else None,
         path=step.place.path if step is not None else path,
         hint=finding.hint,
-        trace=sequence_lines(bench.history, who) if who else (),
+        device=who,
+        trace=text_diagram(moves, TRACE_LINES_MAX) if who else (),
     )
+
+
+def title_of(step: StepPlan) -> str:
+    """What a step's failure is called."""
+    if not isinstance(step, Expect):
+        return f"the step {type(step).__name__.lower()} failed"
+    what = type(step.subject).__name__.removesuffix("Subject").removesuffix("Exchange").lower()
+    match step.mode:
+        case "eventually":
+            return f"expect {what}: it did not come true within {duration_text(step.window_ms or 0)}"
+        case "always":
+            return f"expect {what}: it did not hold always"
+        case "never":
+            return f"expect {what}: it did happen"
+        case _:
+            return f"expect {what}: it does not hold now"
 
 
 def device_of(plan: Plan, step: StepPlan | None) -> str:

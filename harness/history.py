@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -67,6 +67,12 @@ class Numbering:
         self._names: dict[str, str] = {}
         self._counts: dict[str, int] = {}
 
+    def copy(self) -> Numbering:
+        """The same names so far; what it names from now on stays its own."""
+        other = Numbering()
+        other._names, other._counts = dict(self._names), dict(self._counts)
+        return other
+
     def name(self, identifier: str | UUID, table: str = "uuid") -> str:
         """The name of one id; the table given at its first appearance stays."""
         key = str(identifier).lower()
@@ -121,6 +127,16 @@ class Record:
         return {"t_ms": self.t_ms, "kind": self.kind, "who": self.who, **self.fields}
 
 
+def merged_asides(records: Sequence[Record], asides: Sequence[tuple[int, Record]]) -> list[Record]:
+    """The records with each aside behind as many of them as it says."""
+    merged: list[Record] = []
+    begun = 0
+    for at, record in asides:
+        merged += [*records[begun:at], record]
+        begun = max(begun, at)
+    return [*merged, *records[begun:]]
+
+
 class History:
     """Everything that happened in one run. Records come in the order they are appended."""
 
@@ -128,6 +144,7 @@ class History:
         self.header = header
         self.numbering = numbering or Numbering()
         self._records: list[Record] = []
+        self._asides: list[tuple[int, Record]] = []
 
     def __len__(self) -> int:
         return len(self._records)
@@ -148,6 +165,19 @@ class History:
         record = Record(t_ms=t_ms, kind=kind, who=who, fields=self.numbering.applied(plain(fields)))
         self._records.append(record)
         return record
+
+    def aside(self, t_ms: int, kind: Kind, who: str, **fields: Any) -> None:
+        """Notes what was seen beside the history, such as a row that changed; it is no part of the history's bytes."""
+        self._asides.append((len(self._records), Record(t_ms=t_ms, kind=kind, who=who, fields=plain(fields))))
+
+    def asides(self) -> tuple[tuple[int, Record], ...]:
+        """Each with the number of records before it; ids have the history's names, and further ones of their own."""
+        numbering = self.numbering.copy()
+        return tuple((at, replace(record, fields=numbering.applied(record.fields))) for at, record in self._asides)
+
+    def with_asides(self) -> list[Record]:
+        """All records, and what was seen beside them, in the order of happening."""
+        return merged_asides(self._records, self.asides())
 
     def of_kind(self, *kinds: Kind) -> tuple[Record, ...]:
         """Records of these kinds."""

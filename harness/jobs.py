@@ -17,6 +17,8 @@ class Job:
     around: Surroundings
     database: str
     folder: Path
+    explain: bool = False
+    """Whether a failure is worth a second run that explains it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import asyncpg
 
 from harness.bench import Bench
 from harness.bench.template import MIGRATION_PATH
+from harness.differences import row_words
 from harness.errors import WakestormError
 from harness.expectations import Finding
 from harness.matching import rows_mismatch
@@ -116,13 +117,15 @@ async def call_function(bench: Bench, step: Call) -> Finding:
     rows = await _execute(bench, f"SELECT * FROM {quoted(step.function)}({arguments})", fetch=True)
     found = [dict(row) for row in rows]
     shown_rows = tuple(shown(row) for row in found[:20])
-    text = f"{len(found)} rows: {shown_rows}"
+    lines = [f"  {row_words(row)}" for row in shown_rows]
+    text = "\n".join([f"{len(found)} {'row' if len(found) == 1 else 'rows'}", *lines[:10]])
     if step.count is not None and len(found) not in step.count:
         return Finding(holds=False, expected=f"{step.count} rows from {step.function}", found=text, rows=shown_rows)
     if step.returns is not None:
         wanted = [row if isinstance(row, dict) else {step.function: row} for row in step.returns]
         if rows_mismatch(wanted, found, ordered=False) is not None:
-            return Finding(holds=False, expected=f"{step.function} gives {wanted}", found=text, rows=shown_rows)
+            expected = "\n".join([f"{step.function} gives", *(f"  {row_words(row)}" for row in wanted)])
+            return Finding(holds=False, expected=expected, found=text, rows=shown_rows, columns=tuple(wanted[0]))
     return Finding(holds=True, expected="", found=text)
 
 

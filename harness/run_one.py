@@ -16,21 +16,28 @@ from typing import Any, Final, Literal
 
 from harness.bench.postgres_cluster import Cluster
 from harness.blame import Blame
+from harness.detail import Detail
 from harness.dut.kinds import DutOrder
 from harness.errors import BenchUnavailable
 from harness.events import Counts, Event, Failure, ScenarioEnded, ScenarioResult, StepStarted, reproduce_command
+from harness.excerpt import excerpt
 from harness.history import Header, History, Kind, Record
+from harness.history_difference import first_difference
 from harness.ledger import totals
 from harness.machine import token
 from harness.plan import Plan
 from harness.runner import Runner
-from harness.selection import case_words, scenario_id
+from harness.selection import case_words, scenario_id, source_of
 from harness.verdict import Verdict
+from harness.witness import Witness, tables_of
 
 BenchKind = Literal["embedded", "processes"]
 
 LOGIN_USER: Final = "camera"
 """Where boards take part, the broker lets in nobody else; the password is another one in every run."""
+
+EXPLAINED_RECORDS_MAX: Final = 20_000
+"""A longer history is not played a second time to explain its failure."""
 
 MESSAGE_LENGTH_CHARS_MAX: Final = 600
 """One paragraph; the whole text, with its traceback, stands in the run's errors.log."""
@@ -60,6 +67,7 @@ class _Attempt:
     bench: Any = None
     runner: Runner | None = None
     errors: list[BaseException] = field(default_factory=list)
+    detail: Detail | None = None
 
 
 class _WatchedHistory(History):
@@ -76,18 +84,49 @@ class _WatchedHistory(History):
 
 
 def run_one(
-    plan: Plan, around: Surroundings, *, database: str, folder: Path, emit: Callable[[Event], None]
+    plan: Plan,
+    around: Surroundings,
+    *,
+    database: str,
+    folder: Path,
+    emit: Callable[[Event], None],
+    explain: bool = False,
 ) -> ScenarioEnded:
     """Runs the plan in a database and a folder of its own. Raises BenchUnavailable; all else becomes a verdict.
 
-    `wall_s` of the result is left to the caller, who has a clock.
+    `wall_s` of the result is left to the caller, who has a clock. With `explain` a failed scenario of the embedded
+    bench is played once more under the eyes of a witness, who sees each row as it changes.
     """
     history = _WatchedHistory(_header(plan, around), lambda index: emit(_step_started(plan, index)))
+    attempt = _attempt(plan, around, history, database, folder)
+    ended = _ended(plan, around, history, attempt)
+    if not explain or ended.result.verdict is not Verdict.FAIL:
+        return ended
+    if around.bench != "embedded" or len(history) > EXPLAINED_RECORDS_MAX:
+        return replace(ended, detail=attempt.detail)
+    other = History(_header(plan, around))
+    again = _attempt(plan, around, other, f"{database}_again", folder / "again", is_watched=True)
+    return _explained(ended, _ended(plan, around, other, again), again.detail)
+
+
+def _explained(first: ScenarioEnded, again: ScenarioEnded, detail: Detail | None) -> ScenarioEnded:
+    """The first run with what the witness saw of the second, where that was the same run."""
+    if again.history_jsonl == first.history_jsonl:
+        return replace(first, result=replace(first.result, failures=again.result.failures), detail=detail)
+    line = first_difference(first.history_jsonl, again.history_jsonl)
+    words = f"played again it ended with {again.result.verdict.value}; {line}"
+    kept = Detail(pictures=detail.pictures if detail is not None else (), again=words)
+    return replace(first, detail=kept)
+
+
+def _attempt(
+    plan: Plan, around: Surroundings, history: History, database: str, folder: Path, *, is_watched: bool = False
+) -> _Attempt:
     attempt = _Attempt()
     loop = _new_loop(around)
     asyncio.set_event_loop(loop)
     try:
-        loop.run_until_complete(_attempted(attempt, plan, around, history, database, folder))
+        loop.run_until_complete(_attempted(attempt, plan, around, history, database, folder, is_watched=is_watched))
     except BenchUnavailable:
         raise
     except Exception as error:
@@ -97,7 +136,7 @@ def run_one(
             _closed(loop, around)
         except Exception as error:
             attempt.errors.append(error)
-    return _ended(plan, around, history, attempt)
+    return attempt
 
 
 def error_result(plan: Plan, around: Surroundings, found: str) -> ScenarioResult:
@@ -122,13 +161,25 @@ def paragraph(error: BaseException) -> str:
 
 
 async def _attempted(
-    attempt: _Attempt, plan: Plan, around: Surroundings, history: History, database: str, folder: Path
+    attempt: _Attempt,
+    plan: Plan,
+    around: Surroundings,
+    history: History,
+    database: str,
+    folder: Path,
+    *,
+    is_watched: bool,
 ) -> None:
     attempt.bench = bench = _new_bench(plan, around, history, database, folder)
+    witness = Witness(bench, tables_of(plan))
     try:
         await bench.start()
+        if is_watched:
+            await witness.begin(await bench.another_reader())
         attempt.runner = Runner(bench)
         await attempt.runner.run()
+        if attempt.runner.verdict is Verdict.FAIL:
+            attempt.detail = witness.end(attempt.runner.evidence)
     except Exception as error:
         attempt.errors.append(error)
     try:
@@ -223,6 +274,9 @@ def _ended(plan: Plan, around: Surroundings, history: History, attempt: _Attempt
     summed = totals(ledger)
     reproduce = reproduce_command(scenario_id(plan), plan.seed, around.bench, around.duts.word)
     failures = [replace(failure, reproduce=reproduce) for failure in (runner.failures if runner is not None else ())]
+    if failures:
+        source = source_of(plan.path)
+        failures = [replace(failure, excerpt=excerpt(source, failure.step_line)) for failure in failures]
     verdict = runner.verdict if runner is not None else Verdict.ERROR
     if attempt.errors:
         for error in attempt.errors:

@@ -19,7 +19,7 @@ from harness.errors import InternalError, WakestormError
 from harness.events import Failure
 from harness.evidence import Evidence
 from harness.expectations import Finding, World, evaluate, http_finding, is_from_database
-from harness.failing import failure_of
+from harness.failing import failure_of, title_of
 from harness.gathering import gathered, image_rows, ledger_of
 from harness.migrating import heal, migrate
 from harness.observe import ObservationTimedOut, Observer
@@ -270,7 +270,7 @@ class Runner:
         match step.mode:
             case "now":
                 await self.bench.settle()
-                self._demand("expected now", await self._look(step, since))
+                self._demand(title_of(step), await self._look(step, since))
             case "eventually":
                 await self._eventually(step, since)
             case _:
@@ -293,7 +293,7 @@ class Runner:
             if finding.holds:
                 return
             if clock.now_ms() >= until_ms:
-                raise StepFailed(f"not within {step.window_ms} ms", finding)
+                raise StepFailed(title_of(step), finding)
             self._look_at_boards()
             await self.bench.changes.wait(clock, until_ms)
 
@@ -309,7 +309,7 @@ class Runner:
     async def _ask(self, watch: _Watch) -> None:
         finding = await evaluate(self._world, watch.expect.subject, watch.since)
         if finding.holds == (watch.expect.mode == "never"):
-            watch.finding = finding
+            watch.finding = finding.at(self.bench.clock.elapsed_ms())
 
     async def _look_once_more(self) -> None:
         async with self.bench.exclusive():
@@ -320,7 +320,7 @@ class Runner:
     def _judge_watches(self) -> None:
         for watch in self._watches:
             if watch.finding is not None:
-                self._fail(f"{watch.expect.mode} did not hold", watch.finding, watch.expect)
+                self._fail(title_of(watch.expect), watch.finding, watch.expect)
 
     # -- heal, drain, check --------------------------------------------------------------------------------
 

@@ -130,6 +130,14 @@ def _shown(file: Path) -> Path:
     return file
 
 
+def source_of(path: str) -> str:
+    """The text of a scenario file that was run, as it stands there now; nothing where it is gone."""
+    try:
+        return _located(Path(path)).read_text(encoding="utf-8-sig", errors="replace")
+    except OSError:
+        return ""
+
+
 def _loaded(shown: Path) -> LoadedScenario:
     if shown.exists() or not (SHIPPED / shown).exists():
         return load_file(shown)

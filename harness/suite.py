@@ -42,6 +42,9 @@ from harness.verdict import Verdict, merged
 SCENARIO_WALL_MAX_S: Final = 900.0
 """No scenario takes this long; one that does hangs in a way that virtual time can not see."""
 
+EXPLAINED_MAX: Final = 20
+"""After so many failures the others are not played a second time to be explained."""
+
 CONSOLES: Final = "consoles"
 """Folder of the run with a log file for each board."""
 
@@ -138,7 +141,8 @@ class Suite:
             self._on_event(ScenarioStarted(scenario=self._planned[number], name=plan.name, steps=len(plan.steps)))
             attempt = self._attempts.get(self._planned[number], 1)
             name = f"ws_{self._run_token}_{number}" + (f"_{attempt}" if attempt > 1 else "")
-            worker.begin(Job(plan=plan, around=around, database=name, folder=folder / name))
+            explain = sum(result.verdict is Verdict.FAIL for result in self._results) < EXPLAINED_MAX
+            worker.begin(Job(plan=plan, around=around, database=name, folder=folder / name, explain=explain))
 
     def _listen(self, worker: Worker) -> None:
         try:

@@ -96,3 +96,18 @@ def format_size(size_bytes: int) -> str:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."
+
+
+def duration_text(milliseconds: float) -> str:
+    """`850 ms`, `1.2 s`, `3 min 20 s`, `7 h 30 min`, `2 d 4 h`."""
+    seconds = milliseconds / 1_000
+    if seconds < 1:
+        return f"{milliseconds:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    for size_s, unit, below_s, below_unit in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size_s:
+            whole, rest = divmod(int(seconds), size_s)
+            part = rest // below_s
+            return f"{whole} {unit} {part} {below_unit}" if part else f"{whole} {unit}"
+    raise AssertionError("unreachable: below a minute was handled above")

@@ -33,7 +33,8 @@ def serve(connection: Connection) -> None:
             return
         job.folder.mkdir(parents=True, exist_ok=True)
         try:
-            emit(run_one(job.plan, job.around, database=job.database, folder=job.folder, emit=emit))
+            database, folder = job.database, job.folder
+            emit(run_one(job.plan, job.around, database=database, folder=folder, emit=emit, explain=job.explain))
         except BenchUnavailable as error:
             traceback.print_exception(error)
             connection.send(Unavailable(message=error.message, hint=error.hint))

@@ -172,6 +172,10 @@ class EmbeddedBench:
         """The rows that the fleet begins with."""
         await seed_fleet(self.owner, self.plan, self.clock.now())
 
+    async def another_reader(self) -> asyncpg.Connection:
+        """A further connection of the read-only role; whoever asks for it ends it."""
+        return await self._connect(READER)
+
     async def _connect(self, role: str) -> asyncpg.Connection:
         dsn, path = self._cluster.dsn(self._database, role), {"search_path": SEARCH_PATH}
         connection: asyncpg.Connection = await asyncpg.connect(dsn, server_settings=path, **CONNECTION)

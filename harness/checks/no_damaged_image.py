@@ -11,9 +11,13 @@ def check(evidence: Evidence) -> list[Violation]:
     return [
         Violation(
             text=f"{entry.image_name} ({entry.captured_at}) is complete with other bytes:"
-            f" captured {entry.captured_sha256}, stored {entry.stored_sha256}",
+            f" captured {_short(entry.captured_sha256)}, stored {_short(entry.stored_sha256)}",
             device=entry.device,
         )
         for entry in evidence.ledger
         if entry.outcome is Outcome.DAMAGED
     ]
+
+
+def _short(sha256: str | None) -> str:
+    return "nothing" if sha256 is None else f"{sha256[:12]}..."

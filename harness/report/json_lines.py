@@ -17,6 +17,6 @@ class JsonLinesReporter:
     def on_event(self, event: Event) -> None:
         """Writes the event."""
         if isinstance(event, ScenarioEnded):
-            event = dataclasses.replace(event, history_jsonl="", ledger=())
+            event = dataclasses.replace(event, history_jsonl="", ledger=(), detail=None)
         self._stream.write(to_json(event).decode("utf-8") + "\n")
         self._stream.flush()

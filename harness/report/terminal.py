@@ -22,7 +22,8 @@ from harness.events import (
     SuiteStarted,
     reproduce_command,
 )
-from harness.report.words import counted_verdicts, duration_text, failure_lines, ledger_text, printable
+from harness.report.words import counted_verdicts, failure_lines, ledger_text, printable
+from harness.units import duration_text
 from harness.verdict import Verdict
 
 STYLES: Final = {
@@ -143,9 +144,9 @@ class TerminalReporter:
         self._print("")
         name = f"{result.name} [{result.case}]" if result.case else result.name
         self._print_verdict(f"{result.verdict.value} ", result.verdict, name)
-        for failure in result.failures:
-            for line in failure_lines(result, failure):
-                self._print(f"  {line}")
+        for number, failure in enumerate(result.failures):
+            for line in failure_lines(result, failure, result.failures[:number]):
+                self._print(f"  {line}".rstrip())
         if not result.failures:
             self._print(f"  Reproduce: {reproduce_command(result.id, result.seed, result.bench)}")
 

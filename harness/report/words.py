@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any, Final
 
 from harness.events import Failure, Row, ScenarioResult
 from harness.jsonable import json_line
+from harness.sequence import TELLING
 from harness.verdict import Verdict
 
 ROWS_SHOWN_MAX: Final = 10
-COLUMNS_SHOWN_MAX: Final = 8
 CELL_LENGTH_CHARS_MAX: Final = 36
-
-
-def duration_text(milliseconds: float) -> str:
-    """`850 ms`, `1.2 s`, `3 min 20 s`, `7 h 30 min`, `2 d 4 h`."""
-    seconds = milliseconds / 1_000
-    if seconds < 1:
-        return f"{milliseconds:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    for size_s, unit, below_s, below_unit in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
-        if seconds >= size_s:
-            whole, rest = divmod(int(seconds), size_s)
-            part = rest // below_s
-            return f"{whole} {unit} {part} {below_unit}" if part else f"{whole} {unit}"
-    raise AssertionError("unreachable: below a minute was handled above")
+FEW_COLUMNS: Final = 3
+FEW_CELL_LENGTH_CHARS_MAX: Final = 60
+TABLE_WIDTH: Final = 76
+TEXT_WIDTH: Final = 64
+TEXT_LENGTH_CHARS_MAX: Final = 700
 
 
 def place_text(result: ScenarioResult, failure: Failure) -> str:
@@ -36,38 +27,63 @@ def place_text(result: ScenarioResult, failure: Failure) -> str:
     return f"{result.file}{line}{path}"
 
 
-def row_table(rows: Sequence[Row]) -> list[str]:
+def ordered_columns(rows: Sequence[Row], first: Sequence[str] = ()) -> list[str]:
+    """The columns that are named first, then those that tell most, then the others; of nothing but null none."""
+    names = dict.fromkeys(name for row in rows for name in row if row[name] is not None)
+    named = list(first)
+    telling = [name for name in TELLING if name in names]
+    return list(dict.fromkeys([*named, *telling, *names]))
+
+
+def row_table(rows: Sequence[Row], first: Sequence[str] = (), width: int = TABLE_WIDTH) -> list[str]:
     """Rows as aligned columns under their names; long cells, columns and rows are cut, and the cut is said."""
     if not rows:
         return []
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    shown, hidden = names[:COLUMNS_SHOWN_MAX], names[COLUMNS_SHOWN_MAX:]
-    cells = [[_cell(row.get(name)) for name in shown] for row in rows[:ROWS_SHOWN_MAX]]
-    widths = [max(len(line[i]) for line in [shown, *cells]) for i in range(len(shown))]
-    lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in [shown, *cells]]
-    lines.insert(1, "  ".join("-" * width for width in widths))
+    names = ordered_columns(rows, first)
+    columns: list[list[str]] = []
+    for name in names:
+        longest = CELL_LENGTH_CHARS_MAX if len(names) > FEW_COLUMNS else FEW_CELL_LENGTH_CHARS_MAX
+        cells = [name, *(_cell(row.get(name), longest) for row in rows[:ROWS_SHOWN_MAX])]
+        widest = max(len(cell) for cell in cells)
+        if columns and sum(len(column[0]) + 2 for column in columns) + widest > width:
+            break
+        columns.append([cells[0].ljust(widest), "-" * widest, *(cell.ljust(widest) for cell in cells[1:])])
+    lines = ["  ".join(column[number] for column in columns) for number in range(len(columns[0]))] if columns else []
+    hidden = names[len(columns) :]
     if hidden:
-        lines.append(f"also there: {', '.join(hidden)}")
+        lines.append(f"and {len(hidden)} more columns" if len(hidden) > 1 else f"and {hidden[0]}")
     if len(rows) > ROWS_SHOWN_MAX:
         lines.append(f"{len(rows) - ROWS_SHOWN_MAX} more rows")
     return [line.rstrip() for line in lines]
 
 
-def failure_lines(result: ScenarioResult, failure: Failure) -> list[str]:
-    """One failure as a paragraph; the last line is the one command that reproduces it."""
+def failure_lines(result: ScenarioResult, failure: Failure, before: Sequence[Failure] = ()) -> list[str]:
+    """One failure as a paragraph; the last line is the one command that reproduces it.
+
+    What one of the failures `before` has shown already is not shown again.
+    """
     lines = [failure.title, f"  at        {place_text(result, failure)}"]
     if failure.blame:
         lines += _labelled("blame", failure.blame)
     lines += _labelled("expected", failure.expected)
     lines += _labelled("found", failure.found)
-    lines += [f"    {line}" for line in row_table(failure.rows)]
-    if failure.hint:
-        lines += _labelled("hint", failure.hint)
-    if failure.trace:
-        lines += ["  trace", *(f"    {line}" for line in failure.trace)]
+    lines += _labelled("hint", failure.hint) if failure.hint else []
+    lines += ["", *(f"  {line}" for line in failure.excerpt)] if failure.excerpt else []
+    if failure.rows:
+        lines += ["", *(f"  {line}" for line in row_table(failure.rows, failure.columns))]
+    if failure.trace and any(_is_shown_by(failure, earlier) for earlier in before):
+        lines += ["", f"  {failure.device}: as above"]
+    elif failure.trace:
+        lines += ["", *(f"  {line}" for line in failure.trace)]
     if failure.reproduce:
-        lines.append(f"  Reproduce: {failure.reproduce}")
+        lines += ["", f"  Reproduce: {failure.reproduce}"]
     return [printable(line) for line in lines]
+
+
+def _is_shown_by(failure: Failure, earlier: Failure) -> bool:
+    """Both traces begin with the same lines: one is the other, with an end that says nothing more."""
+    head = max(1, min(len(failure.trace), len(earlier.trace)) - 4)
+    return failure.device == earlier.device and failure.trace[:head] == earlier.trace[:head]
 
 
 def printable(text: str) -> str:
@@ -111,11 +127,22 @@ def ledger_text(results: Sequence[ScenarioResult]) -> str:
 
 
 def _labelled(label: str, text: str) -> list[str]:
-    first, *others = text.splitlines() or [""]
+    first, *others = [part for line in text.splitlines() or [""] for part in _wrapped(line, TEXT_WIDTH)]
     return [f"  {label:<9} {first}".rstrip(), *(f"  {'':<9} {line}" for line in others)]
 
 
-def _cell(value: Any) -> str:
-    text = value if isinstance(value, str) else "" if value is None else json_line(value)
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most `width` characters where the words allow it; what is far too long is cut."""
+    if len(text) > TEXT_LENGTH_CHARS_MAX:
+        text = text[: TEXT_LENGTH_CHARS_MAX - 3] + "..."
+    indent = " " * (len(text) - len(text.lstrip()))
+    further = indent + "  "
+    return textwrap.wrap(
+        text, width, subsequent_indent=further, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    ) or [""]
+
+
+def _cell(value: Any, longest: int) -> str:
+    text = value if isinstance(value, str) else "null" if value is None else json_line(value)
     text = " ".join(text.split())
-    return text if len(text) <= CELL_LENGTH_CHARS_MAX else text[: CELL_LENGTH_CHARS_MAX - 3] + "..."
+    return text if len(text) <= longest else text[: longest - 3] + "..."

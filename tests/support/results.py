@@ -48,7 +48,10 @@ FAILURE = Failure(
     step_line=17,
     path="steps[3].expect.rows",
     hint="the resume was answered with SNAP",
-    trace=("00:00:00.010  yard[0]      --> status  hello", "00:00:00.020  yard[0]      <-- cmd     SNAP"),
+    columns=("status", "received_chunks"),
+    device="yard[0]",
+    excerpt=("  16 |   - advance: next_wake", "> 17 |   - expect: {rows: {}}"),
+    trace=("00:00:00.010 |-- HELLO ------>|", "00:00:00.020 |<-- SNAP -------|"),
     reproduce=f"wakestorm run {FILE}::chunk-6 --seed 4211",
 )
 FAILED = replace(

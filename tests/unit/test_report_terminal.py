@@ -9,7 +9,8 @@ import pytest
 
 from harness.events import ScenarioResult, SuiteEnded, SuiteStarted
 from harness.report.terminal import TerminalReporter
-from harness.report.words import duration_text, row_table
+from harness.report.words import row_table
+from harness.units import duration_text
 from harness.verdict import Verdict
 from tests.support.results import FAILED, FAILURE, PASSED, UNDECIDED, suite_events
 
@@ -41,10 +42,11 @@ def test_a_failure_is_one_paragraph_that_ends_with_the_command() -> None:
         "scenarios/resume/cut.yaml:17 (steps[3].expect.rows)",
         "expected  1 row: status complete",
         "found     1 row: status receiving",
-        "image_name   status     received_chunks",
-        "image_1.jpg  receiving  6",
         "hint      the resume was answered with SNAP",
-        "00:00:00.010  yard[0]      --> status  hello",
+        "> 17 |   - expect: {rows: {}}",
+        "status     received_chunks  image_name",
+        "receiving  6                image_1.jpg",
+        "00:00:00.010 |-- HELLO ------>|",
         "Reproduce: wakestorm run scenarios/resume/cut.yaml::chunk-6 --seed 4211",
     ]
     places = [paragraph.index(part) for part in order]
@@ -108,5 +110,7 @@ def test_durations(milliseconds: int, text: str) -> None:
 def test_a_wide_long_table_says_what_it_leaves_out() -> None:
     rows = tuple({f"column_{n}": n for n in range(10)} for _ in range(12))
     lines = row_table(rows)
-    assert lines[-2] == "also there: column_8, column_9"
+    shown_columns = len(lines[0].split())
+    assert lines[-2] == f"and {10 - shown_columns} more columns"
+    assert all(len(line) <= 76 for line in lines)
     assert lines[-1] == "2 more rows"

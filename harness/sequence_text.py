@@ -1,0 +1,108 @@
+"""The sequence diagram as plain text, at most 76 characters wide: device, server, database. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from harness.sequence import Lane, Move, shortened, stamp
+from harness.units import duration_text
+
+STAMP_WIDTH: Final = 13
+SPANS: Final = (33, 27)
+"""Between device and server, and between server and database."""
+
+GAP_MS: Final = 10 * 60_000
+"""A longer silence gets a line of its own."""
+
+WIDTH_MAX: Final = STAMP_WIDTH + SPANS[0] + SPANS[1] + 3
+AFTERWARDS: Final = 2
+"""Lines that are shown of what came after the last thing that was found wrong."""
+
+
+def text_diagram(moves: Sequence[Move], limit: int = 40) -> tuple[str, ...]:
+    """The diagram's lines; the database's lifeline is left out where nothing is known of it."""
+    told = [move for move in moves if move.tone != "step"]
+    wrong = max((index for index, move in enumerate(told) if move.tone == "bad"), default=len(told))
+    picked = shortened(told[: wrong + 1 + AFTERWARDS], limit)
+    if not picked:
+        return ()
+    has_rows = any("database" in (move.source, move.target) for move in moves)
+    head = f"{'':{STAMP_WIDTH}}device{'':{SPANS[0] - 5}}server"
+    lines = [f"{head}{'':{SPANS[1] - 12}}database" if has_rows else head]
+    before_ms = picked[0].t_ms
+    for move in picked:
+        if move.t_ms - before_ms >= GAP_MS:
+            lines.append(f"{'':{STAMP_WIDTH}}:  {duration_text(move.t_ms - before_ms)} later")
+        before_ms = move.t_ms
+        lines.append(_line(move, has_rows))
+    return tuple(lines)
+
+
+def _line(move: Move, has_rows: bool) -> str:
+    if move.tone == "gap":
+        return f"{'':{STAMP_WIDTH}}{move.label}"
+    when = f"{stamp(move.t_ms):<{STAMP_WIDTH}}"
+    label = _brief(move.label)
+    if move.tone == "bad":
+        return f"{when}!!! {label}"[:WIDTH_MAX]
+    ends = ["|", "|", "|"] if has_rows else ["|", "|"]
+    source, target = _column(move.source, move.tone), _column(move.target, move.tone)
+    left = min(source, target, len(ends) - 1)
+    if source != target:
+        spans = ["" for _ in ends[1:]]
+        spans[left] = _arrow(label, SPANS[left], leftward=target < source)
+        return when + _joined(ends, spans)
+    if move.tone == "fault":
+        ends[left] = "X"
+    note = f"{'##' if move.tone == 'fault' else '--'} {label}"
+    if left == len(ends) - 1:  # the last lifeline has its words at its left
+        return when + _joined(ends, ["" for _ in ends[2:]] + [f"{note} ".rjust(SPANS[left - 1])[: SPANS[left - 1]]])
+    spans = ["" for _ in ends[1:]]
+    spans[left] = note
+    return when + _joined(ends, spans)
+
+
+def _brief(label: str) -> str:
+    for word, short in ((" of ", " "), (" for ", " "), (".jpg", "")):
+        label = label.replace(word, short)
+    return label
+
+
+def _column(lane: Lane, tone: str) -> int:
+    if tone == "fault" and lane == "broker":
+        return 0  # it struck on the way between device and broker
+    return {"device": 0, "broker": 1, "server": 1, "database": 2}[lane]
+
+
+def _arrow(label: str, width: int, *, leftward: bool) -> str:
+    """`-- HELLO (pendingImg=0) ------>`, or `<-- SNAP ------`; a label that is too long is cut."""
+    room = width - 5
+    text = _fitted(label, room)
+    if leftward:
+        return f"<-- {text} ".ljust(width, "-") if len(text) < room else f"<- {text} ".ljust(width, "-")
+    return f"{'--' if len(text) < room else '-'} {text} ".ljust(width - 1, "-") + ">"
+
+
+def _fitted(label: str, room: int) -> str:
+    """What fits; of the rows of one COMMIT the first ones that do."""
+    if len(label) <= room:
+        return label
+    parts = label.split("; ")
+    while len(parts) > 1:
+        parts.pop()
+        if len("; ".join(parts)) <= room:
+            return "; ".join(parts)
+    return label[: room - 3] + "..."
+
+
+def _joined(ends: Sequence[str], spans: Sequence[str]) -> str:
+    """Lifelines and what stands between; a note that is too long runs over the lifelines right of it."""
+    line, place = ends[0], 0
+    for span, width, end in zip(spans, SPANS, ends[1:], strict=False):
+        place += width + 1
+        if len(line) > place or len(line) + len(span) > place:
+            line = (line + span)[: WIDTH_MAX - STAMP_WIDTH]
+        else:
+            line = (line + span).ljust(place) + end
+    return line.rstrip()
