@@ -21,7 +21,7 @@ from harness.cli_database import DatabaseUrl, database
 from harness.cli_errors import DEBUG_VARIABLE, interrupted, reported
 from harness.cli_explain import explain
 from harness.cli_faults import faults
-from harness.cli_firmware import firmware
+from harness.cli_firmware import firmware as firmware_command
 from harness.cli_flash import flash
 from harness.cli_groups import GroupedCommands
 from harness.cli_init import init
@@ -95,11 +95,16 @@ def run(
         int | None, typer.Option(min=0, metavar="N", help="Use this seed instead of the scenarios' own.")
     ] = None,
     bench: Annotated[
-        BenchChoice, typer.Option(help="embedded: virtual time; processes: real server, broker and sockets.")
-    ] = BenchChoice.embedded,
+        BenchChoice | None,
+        typer.Option(
+            help="embedded: virtual time; processes: real server, broker and sockets. Default: embedded, but processes "
+            "where --dut names boards."
+        ),
+    ] = None,
     broker: Annotated[BrokerChoice, typer.Option(help="Broker of the processes bench.")] = BrokerChoice.iotcore,
     dut: cli_console.DutKind = "simulated",
     boards: cli_console.BoardsFile = BOARDS,
+    firmware: cli_console.RunFirmware = "",
     broker_listen: cli_console.BrokerListen = "127.0.0.1",
     retries: cli_console.Retries = 0,
     flakes: cli_console.Flakes = None,
@@ -128,7 +133,8 @@ def run(
       wakestorm run
       wakestorm run scenarios/resume --tag smoke --workers 4
       wakestorm run "scenarios/resume/cut.yaml::k=3,how=cut" --seed 7
-      wakestorm run --bench processes --dut virtual scenarios/resume
+      wakestorm run --dut virtual scenarios/resume
+      wakestorm run --dut board:cam-7 --firmware build my/scenario.yaml
       wakestorm run --shard 1/4 --json
     """
     from harness.cli_run import RunOrder, run_command
@@ -137,7 +143,7 @@ def run(
     selection = Selection(paths=paths or (), tags=tag or (), substring=substring, seed=seed, shard=shard_of(shard))
     order = RunOrder(
         selection=selection,
-        bench=bench.value,
+        bench=bench.value if bench else "embedded" if dut == "simulated" else "processes",
         broker=broker.value,
         runs_folder=out,
         workers=workers,
@@ -145,6 +151,7 @@ def run(
         as_json=as_json,
         dut=dut,
         boards=boards,
+        firmware=firmware,
         broker_listen=broker_listen,
         retries=retries,
         flakes=flakes,
@@ -238,7 +245,7 @@ def monitor(
     raise typer.Exit(monitor_command(database_url, once=once))
 
 
-app.command(epilog=EXIT_CODES_HELP)(firmware)
+app.command(epilog=EXIT_CODES_HELP)(firmware_command)
 app.command(epilog=EXIT_CODES_HELP)(init)
 app.command(epilog=EXIT_CODES_HELP)(explain)
 app.command(epilog=EXIT_CODES_HELP)(profiles)

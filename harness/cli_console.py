@@ -39,6 +39,14 @@ Flakes = Annotated[
     typer.Option("--flakes", metavar="FILE", help="Keep every attempt in this ledger, and obey its quarantine."),
 ]
 BoardsFile = Annotated[Path, typer.Option("--boards", metavar="FILE", help="The inventory that names boards.")]
+RunFirmware = Annotated[
+    str,
+    typer.Option(
+        "--firmware",
+        metavar="FOLDER",
+        help="Flash boards first: a build folder of ESP-IDF, or a version that wakestorm builds. Else what is on them.",
+    ),
+]
 BrokerListen = Annotated[
     str, typer.Option("--broker-listen", metavar="ADDR", help="This machine's address where boards reach the broker.")
 ]

@@ -43,7 +43,7 @@ def flash(
     """
     from harness.dut.build_folder import read_build_folder
     from harness.dut.flash_many import chosen_boards, flash_all
-    from harness.dut.flashing import FlashOrder
+    from harness.dut.flashing import After, FlashOrder
 
     folder = read_build_folder(firmware)
     chosen = chosen_boards(boards or (), file, everyone=everyone)
@@ -55,7 +55,7 @@ def flash(
             folder=folder,
             force=force,
             dry_run=dry_run,
-            proof=not no_proof,
+            after=After.RESET if no_proof else After.PROVE,
         )
         for board_id, entry, port in chosen
     ]
@@ -79,7 +79,7 @@ def _shown(order: FlashOrder, result: FlashResult) -> None:
     elif order.dry_run:
         lines.append(f"PLAN  {result.board_id}: {len(to_write(result.plan))} of {len(result.plan)} regions to write")
     else:
-        runs = f"runs {order.folder.title}, ELF {result.elf_sha256}" if result.proved else "not proved"
+        runs = f"runs {result.title}, ELF {result.elf_sha256}" if result.proved else "not proved"
         lines.append(
             f"PASS  {result.board_id}: {result.written_bytes:,} B written, {runs}, {result.wall_s:.1f} s{again}"
         )

@@ -81,6 +81,7 @@ def _run(scenario: str, kinds: list[str], tolerance_ms: int, where: tuple[Path, 
 
 def _played(plans: list[Plan], order: DutOrder) -> list[ScenarioEnded]:
     """The ends of all plans, in their order."""
+    from harness.dut.boards_of_run import locked
     from harness.events import ScenarioEnded
     from harness.selection import scenario_id
     from harness.suite import Suite, SuiteOptions
@@ -94,7 +95,8 @@ def _played(plans: list[Plan], order: DutOrder) -> list[ScenarioEnded]:
 
     with TemporaryDirectory(prefix="wakestorm-parity-") as folder:
         options = SuiteOptions(bench="processes", duts=order, errors_log=Path(folder, "errors.log"))
-        Suite(plans, options, tell).run()
+        with locked(order, "wakestorm parity"):
+            Suite(plans, options, tell).run()
     return [ended[scenario_id(plan)] for plan in plans]
 
 

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Final
 
 from harness.bench_refusals import refuse_impossible
-from harness.dut.boards_of_run import LOOPBACK, duts_of
+from harness.dut.boards_of_run import LOOPBACK, duts_of, locked
 from harness.dut.kinds import DutOrder, refuse_for_devices
 from harness.errors import BenchUnavailable, UsageError
 from harness.events import Event, Reporter
@@ -50,6 +50,7 @@ class RunOrder:
     as_json: bool
     dut: str = "simulated"
     boards: Path = Path("boards.yaml")
+    firmware: str = ""
     broker_listen: str = LOOPBACK
     retries: int = 0
     flakes: Path | None = None
@@ -57,7 +58,7 @@ class RunOrder:
 
 def run_command(order: RunOrder) -> int:
     """Runs the scenarios; returns the exit code. Raises UsageError, ScenarioError, BenchUnavailable."""
-    duts = duts_of(order.dut, order.boards, order.broker_listen)
+    duts = duts_of(order.dut, order.boards, order.broker_listen, order.firmware)
     plans = plans_for(order.selection, macs=[board.mac for board in duts.boards])
     refuse_for_devices(plans, duts, order.bench)
     _check_bench(order, plans)
@@ -91,7 +92,7 @@ def run_command(order: RunOrder) -> int:
 
     try:
         suite = Suite(plans, options, tell)
-        with _stopped_by_signals(suite):
+        with locked(duts, f"wakestorm run {files.folder.name}"), _stopped_by_signals(suite):
             verdict = suite.run()
     except KeyboardInterrupt:
         print(f"interrupted; what there is: {files.folder}", file=sys.stderr)

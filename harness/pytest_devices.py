@@ -8,11 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from harness.dut.boards_of_run import LOOPBACK, duts_of
+from harness.dut.boards_of_run import LOOPBACK, duts_of, locked
 from harness.dut.console import Console
-from harness.dut.esptool_run import write_flash
-from harness.dut.firmware_sets import firmware_files
-from harness.dut.power_switch import SerialSwitch
+from harness.dut.firmware_sets import firmware_folder
+from harness.dut.flashing import After, FlashFailed, FlashOrder, FlashResult, flash, prove_flashed
+from harness.dut.inventory import BoardEntry
+from harness.dut.power import power_switch
+from harness.dut.power_switch import SerialHands
 from harness.dut.virtual import VirtualBoard
 from harness.errors import UsageError
 
@@ -24,9 +26,14 @@ MAC = "7CDFA1E0B0C5"
 
 
 class BoardFixture:
-    """A board in a test: `console` (expect, write_line), `flash`, and what its switch can do."""
+    """A board in a test: `console` (expect, write_line), `flash`, and what its switch can do.
 
-    def __init__(self, name: str, console: Console, switch: Any) -> None:
+    `port` is where esptool reaches it, `state` the folder of its wear ledger where that is not the user's own.
+    """
+
+    def __init__(
+        self, name: str, console: Console, switch: Any, entry: BoardEntry, port: str, state: Path | None = None
+    ) -> None:
         self.name = name
         self.console = console
         self.switch = switch
@@ -34,17 +41,38 @@ class BoardFixture:
         self.since = 0
         """Bad lines of the console count from this byte on."""
 
-    def flash(self, firmware: str = FIRMWARE) -> None:
-        """Write a version that wakestorm builds, or a build folder; a virtual board is dark afterwards."""
-        files = firmware_files(firmware)
-        if isinstance(self.switch, VirtualBoard):
-            self.switch.power_on()
-            self.switch.boot()
+        self._entry = entry
+        self._port = port
+        self._state = state
+
+    def flash(self, firmware: str = FIRMWARE, *, force: bool = False) -> FlashResult:
+        """Write a version that wakestorm builds, or a build folder; returns the plan and what came of it.
+
+        A virtual board is dark afterwards, another one has been reset and has named the program. Raises FlashFailed.
+        """
+        order = FlashOrder(
+            board_id=self.name,
+            entry=self._entry,
+            port=self._port,
+            folder=firmware_folder(firmware),
+            force=force,
+            after=After.STAY,
+            state_folder=self._state,
+        )
+        virtual = self.switch if isinstance(self.switch, VirtualBoard) else None
         with self.console.released():
-            is_real = not isinstance(self.switch, VirtualBoard)
-            write_flash(self.console.port, files.files, files.settings, name=self.name, reset=is_real)
-        if isinstance(self.switch, VirtualBoard):
-            self.switch.power_off()
+            if virtual is not None:
+                virtual.power_on()
+                virtual.boot()
+            result = flash(order)
+            if virtual is not None:
+                virtual.power_off()
+        if virtual is None and result.trouble is None:
+            self.console.transcript.bad_lines.clear()  # what was on it before is not judged
+            prove_flashed(self.console, result)
+        if result.trouble is not None:
+            raise FlashFailed(result)
+        return result
 
     def allow(self, *names: str) -> None:
         """These lines of the fail list are meant to come."""
@@ -53,20 +81,30 @@ class BoardFixture:
 
 @contextmanager
 def opened_board(kind: str, inventory: Path, folder: Path, log: Path) -> Iterator[BoardFixture]:
-    """A virtual board of its own, flashed and dark; or the one of the inventory, as it is."""
+    """A virtual board of its own, flashed and dark; or the one of the inventory, as it is, locked meanwhile."""
     order = duts_of(kind, inventory, LOOPBACK)
     if order.kind == "simulated":
         raise UsageError("--dut simulated: a simulated camera has no console", hint="virtual, or board:ID")
     if order.kind == "board":
-        entry = order.boards[0]
-        with Console(entry.port, name=entry.id, baud=entry.baud, log=log, wakes_line=True) as console:
-            yield BoardFixture(entry.id, console, SerialSwitch(console))
+        board = order.boards[0]
+        baud = board.entry.console.baud
+        with (
+            locked(order, "pytest"),
+            Console(board.console_port, name=board.id, baud=baud, log=log, wakes_line=True) as console,
+        ):
+            power = power_switch(board.id, board.entry.power, lambda held: console.hold_reset(held=held))
+            hands = SerialHands(console, power)
+            try:
+                yield BoardFixture(board.id, console, hands, board.entry, board.port)
+            finally:
+                hands.leave()
         return
     virtual = VirtualBoard("virtual", MAC, folder)
     virtual.start()
     try:
         with Console(virtual.port, name="virtual", log=log, wakes_line=True) as console:
-            device = BoardFixture("virtual", console, virtual)
+            entry = BoardEntry.model_validate({"kind": "virtual"})
+            device = BoardFixture("virtual", console, virtual, entry, virtual.port, folder / "state")
             device.flash()
             console.transcript.skip()
             console.transcript.bad_lines.clear()  # a blank flash says so before it is written
@@ -103,7 +141,8 @@ class BenchFixture:
 
         with TemporaryDirectory(prefix="wakestorm-pytest-") as folder:
             options = SuiteOptions(bench=bench, duts=order, errors_log=Path(folder, "errors.log"))
-            Suite(plans, options, tell).run()
+            with locked(order, "pytest"):
+                Suite(plans, options, tell).run()
         wrong = [end.result for end in ended if end.result.verdict is not Verdict.PASS]
         said = [line for result in wrong for failure in result.failures for line in failure_lines(result, failure)]
         if wrong:

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 from harness.bench.postgres_cluster import Cluster
 from harness.blame import Blame
 from harness.detail import Detail
+from harness.dut.console import ConsoleError
 from harness.dut.kinds import DutOrder
 from harness.errors import BenchUnavailable
 from harness.events import Counts, Event, Failure, ScenarioEnded, ScenarioResult, StepStarted, reproduce_command
@@ -152,6 +153,18 @@ def error_result(plan: Plan, around: Surroundings, found: str) -> ScenarioResult
     return replace(_blank_result(plan, around), verdict=Verdict.ERROR, failures=(failure,))
 
 
+def _board_not_ready(plan: Plan, error: ConsoleError) -> Failure:
+    """A board that can not be flashed, or does not answer, before the first step."""
+    return Failure(
+        title="a board is not ready for the first step",
+        expected="a board that is flashed, boots and sleeps",
+        found=error.message,
+        hint=error.hint or "",
+        path=plan.path,
+        blame=error.blame.value,
+    )
+
+
 def paragraph(error: BaseException) -> str:
     """What an error says, in one paragraph."""
     text = " ".join(str(error).split()) or (type(error).__doc__ or "").strip()
@@ -279,10 +292,15 @@ def _ended(plan: Plan, around: Surroundings, history: History, attempt: _Attempt
         failures = [replace(failure, excerpt=excerpt(source, failure.step_line)) for failure in failures]
     verdict = runner.verdict if runner is not None else Verdict.ERROR
     if attempt.errors:
+        first = attempt.errors[0]
         for error in attempt.errors:
             traceback.print_exception(error)
-        failures += error_result(plan, around, paragraph(attempt.errors[0])).failures
-        verdict = verdict if verdict is Verdict.FAIL else Verdict.ERROR
+        if isinstance(first, ConsoleError):
+            failures.append(replace(_board_not_ready(plan, first), reproduce=reproduce))
+        else:
+            failures += error_result(plan, around, paragraph(first)).failures
+        is_proved = isinstance(first, ConsoleError) and first.blame is not Blame.HARNESS
+        verdict = Verdict.FAIL if is_proved or verdict is Verdict.FAIL else Verdict.ERROR
     text = history.to_jsonl()
     result = replace(
         _blank_result(plan, around),

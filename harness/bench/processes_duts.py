@@ -10,20 +10,21 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.dut.board import BoardDut, BoardWorld
 from harness.dut.console import Console
-from harness.dut.esptool_run import write_flash
-from harness.dut.firmware_sets import FirmwareFiles, firmware_files
+from harness.dut.firmware_sets import firmware_folder
+from harness.dut.flash_plan import Action, plan_lines
+from harness.dut.flashing import After, FlashFailed, FlashOrder, FlashResult, flash, prove_flashed
+from harness.dut.inventory import BoardEntry, Provision
 from harness.dut.kinds import BoardOrder
+from harness.dut.power import power_switch
 from harness.dut.power_switch import SerialSwitch
 from harness.dut.simulated import SimulatedDut
 from harness.dut.virtual import VirtualBoard
 from harness.plan_steps import PlannedDevice
 from simulator.link.paho import PahoLink
-from simulator.provisioning import encodings
 from simulator.proxy import FaultProxy
 from simulator.rng import Rng
 from simulator.sites import FleetPlaces
@@ -31,7 +32,10 @@ from simulator.sites import FleetPlaces
 if TYPE_CHECKING:
     from harness.bench.processes import ProcessesBench
 
-NVS_OFFSET: Final = 0x9000
+DEFAULT_NVS: Final = {"wifi_ssid": "wakestorm"}
+"""A virtual board's Wi-Fi has any name; a real one's stands in the inventory."""
+
+_VIRTUAL: Final = BoardEntry.model_validate({"kind": "virtual", "flash": {"connect_attempts": 4}})
 EFUSE_PREFIX: Final = "7CDFA1"
 """Of an id that is no MAC, the eFuses get a MAC with this prefix; the camera's id stands in NVS."""
 
@@ -57,7 +61,7 @@ async def make_devices(bench: ProcessesBench) -> None:
     if order.kind == "virtual":
         made = [_virtual(bench, world, planned) for planned in bench.plan.devices]
     else:
-        pairs = zip(bench.plan.devices, order.boards, strict=True)
+        pairs = zip(bench.plan.devices, order.boards, strict=False)  # boards that are not needed rest
         made = [_board(bench, world, planned, entry) for planned, entry in pairs]
     bench.duts += await asyncio.gather(*made)
 
@@ -103,25 +107,35 @@ async def _virtual(bench: ProcessesBench, world: BoardWorld, planned: PlannedDev
     dut = BoardDut(planned, board.port, world, baud=115_200, log=_log_of(bench, planned))
     bench.at_end(dut.close)
     dut.switch = board
-    await dut.link.gate.start()
+    await _open_link(bench, dut)
 
-    async def flash(console: Console, firmware: str, force: bool) -> None:
-        files = await _in_thread(firmware_files, firmware)
-        with _nvs(bench, planned, dut) as nvs:
-            await _in_thread(_lent, console, lambda: _written(board, files, nvs))
-        dut.is_on = False
+    async def flash_it(firmware: str, force: bool) -> None:
+        """Into the loader, flashed, and dark again; the next boot must name the program."""
+        order = FlashOrder(
+            board_id=planned.name,
+            entry=_VIRTUAL.model_copy(update={"provision": _provision(_VIRTUAL, bench, planned, dut)}),
+            port=board.port,
+            folder=await _in_thread(firmware_folder, firmware),
+            force=force,
+            after=After.STAY,
+            state_folder=folder / "state",
+        )
 
-    dut.flasher = flash
-    await flash(dut.console, _version_of(planned), False)
+        def write() -> FlashResult:
+            board.power_on()
+            board.boot()
+            result = flash(order)
+            board.power_off()
+            return result
+
+        result = await _in_thread(_lent, dut.console, write)
+        dut.switched_off()
+        _tell(dut, result)
+        dut.watch.expect_program(result.wanted_elf)
+
+    dut.flasher = flash_it
+    await flash_it(_version_of(planned), False)
     return dut
-
-
-def _written(board: VirtualBoard, files: FirmwareFiles, nvs: Path) -> None:
-    """Into the loader, flashed, and dark again: whatever ran for a moment meanwhile has said nothing to anybody."""
-    board.power_on()
-    board.boot()
-    _write(board.port, files, nvs, board.name, False)
-    board.power_off()
 
 
 def _efuse_mac(planned: PlannedDevice) -> str:
@@ -137,53 +151,84 @@ def _version_of(planned: PlannedDevice) -> str:
 # -- boards on a serial port -----------------------------------------------------------------------------
 
 
-async def _board(bench: ProcessesBench, world: BoardWorld, planned: PlannedDevice, entry: BoardOrder) -> BoardDut:
-    dut = BoardDut(planned, entry.port, world, baud=entry.baud, log=_log_of(bench, planned))
+async def _board(bench: ProcessesBench, world: BoardWorld, planned: PlannedDevice, board: BoardOrder) -> BoardDut:
+    entry = board.entry
+    dut = BoardDut(planned, board.console_port, world, baud=entry.console.baud, log=_log_of(bench, planned))
     bench.at_end(dut.close)
-    dut.switch = SerialSwitch(dut.console)
-    await dut.link.gate.start()
+    power = power_switch(board.id, entry.power, lambda held: dut.console.hold_reset(held=held))
+    dut.switch = switch = SerialSwitch(dut.console, power, dut.watch.add)
+    bench.at_end(lambda: _in_thread(switch.close))
+    await _open_link(bench, dut)
 
-    async def flash(console: Console, firmware: str, force: bool) -> None:
-        files = await _in_thread(firmware_files, firmware) if firmware else None
-        with dut.lulled(), _nvs(bench, planned, dut) as nvs:
-            await _in_thread(_lent, console, lambda: _write(entry.port, files, nvs, planned.name, True))
+    async def flash_it(firmware: str, force: bool) -> None:
+        """Flashed, reset, proved, and told to sleep."""
+        order = FlashOrder(
+            board_id=board.id,
+            entry=entry.model_copy(update={"provision": _provision(entry, bench, planned, dut)}),
+            port=board.port,
+            folder=await _in_thread(firmware_folder, firmware) if firmware else None,
+            force=force,
+            after=After.STAY,
+        )
+
+        with dut.lulled():
+            if not dut.is_on and power is not None:
+                await _in_thread(power.on)
+            result = await _in_thread(_lent, dut.console, lambda: flash(order))
+            dut.watch.forget()
+            if result.trouble is None:
+                await _in_thread(prove_flashed, dut.console, result)
+            _tell(dut, result)
             await dut.wait_asleep(ASLEEP_WITHIN_S)
+            if not dut.is_on and power is not None:
+                await _in_thread(power.off)  # dark as it was found
 
-    dut.flasher = flash
+    dut.flasher = flash_it
     await _in_thread(dut.console.open)
-    await flash(dut.console, entry.firmware, False)
+    if power is not None:
+        await _in_thread(power.on)  # a run that was killed may have left it dark
+    switch.is_fresh = True
+    await flash_it(board.firmware, False)
     return dut
 
 
-def _lent(console: Console, work: Callable[[], None]) -> None:
+def _lent(console: Console, work: Callable[[], FlashResult]) -> FlashResult:
     with console.released():
-        work()
+        return work()
+
+
+async def _open_link(bench: ProcessesBench, dut: BoardDut) -> None:
+    planned = dut.planned
+    proxy = await dut.link.open(with_line=planned.number in bench.plan.devices_with_line_faults)
+    if proxy is not None:
+        bench.proxies[planned.name] = proxy
+        bench.at_end(proxy.stop)
 
 
 # -- flash and NVS ---------------------------------------------------------------------------------------
 
 
-def _write(port: str, files: FirmwareFiles | None, nvs: Path, name: str, reset: bool) -> None:
-    parts = [(NVS_OFFSET, nvs)] if files is None else [*files.files, (NVS_OFFSET, nvs)]
-    write_flash(port, parts, () if files is None else files.settings, name=name, reset=reset)
+def _tell(dut: BoardDut, result: FlashResult) -> None:
+    """The plan stands in the console's log, what came of it in the history. Raises FlashFailed."""
+    for line in plan_lines(result.plan):
+        dut.console.note(f"flash: {line}")
+    for failed in result.failed_attempts:
+        dut.console.note(f"flash: {failed.step}, attempt {failed.number}: {failed.trouble.cause}: {failed.said}")
+    dut.flashed(
+        flashed=result.title,
+        attempt=result.attempt,
+        written=[planned.region.name for planned in result.plan if planned.action is Action.WRITE],
+        kept=[planned.region.name for planned in result.plan if planned.action is Action.KEEP],
+        proved=result.proved,
+    )
+    if result.trouble is not None:
+        raise FlashFailed(result)
 
 
-class _nvs:
-    """The NVS partition of one board as a file, gone afterwards: it holds the login."""
-
-    def __init__(self, bench: ProcessesBench, planned: PlannedDevice, dut: BoardDut) -> None:
-        self._values = provisioned(bench, planned, dut)
-        self._folder = TemporaryDirectory(prefix="wakestorm-nvs-")
-
-    def __enter__(self) -> Path:
-        from firmware_fixtures.esp32s3.nvs import nvs_image
-
-        path = Path(self._folder.name, "nvs.bin")
-        path.write_bytes(nvs_image(self._values, types=encodings()))
-        return path
-
-    def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
+def _provision(entry: BoardEntry, bench: ProcessesBench, planned: PlannedDevice, dut: BoardDut) -> Provision:
+    """What the inventory says, and above it where this bench is and what this scenario wants."""
+    values = {**DEFAULT_NVS, **entry.provision.nvs, **provisioned(bench, planned, dut)}
+    return entry.provision.model_copy(update={"nvs": values})
 
 
 def provisioned(bench: ProcessesBench, planned: PlannedDevice, dut: BoardDut) -> dict[str, Any]:
@@ -191,11 +236,11 @@ def provisioned(bench: ProcessesBench, planned: PlannedDevice, dut: BoardDut) ->
     user, password = bench.login or ("", "")
     values: dict[str, Any] = {
         "device_id": planned.mac,
+        "dialect": dut.link.dialect.name if bench.dut_order.kind == "board" else "",
         "name": planned.name,
         "location": _location(bench, planned),
-        "wifi_ssid": "wakestorm",
         "broker_host": bench.dut_order.broker_listen,
-        "broker_port": dut.link.gate.port,
+        "broker_port": dut.link.port,
         "broker_user": user,
         "broker_password": password,
         "wake_every_s": max(1, planned.interval_ms // 1000),

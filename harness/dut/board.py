@@ -17,11 +17,12 @@ from typing import Any, Final
 from harness.bench.clock import Changes, ScenarioClock, Timer
 from harness.blame import Blame
 from harness.dut.board_link import BoardLink
+from harness.dut.board_trouble import BoardTrouble
 from harness.dut.console import Console, ConsoleError
-from harness.dut.firmware_lines import Asleep, Freed, Photo, Picture, Ready, said_in
+from harness.dut.firmware_lines import Asleep, ClockSet, Freed, Photo, Picture, Ready, said_in
 from harness.dut.log_lines import LEVEL_WORDS, log_line
 from harness.dut.lullaby import lull
-from harness.dut.power_switch import Switch
+from harness.dut.power_switch import SerialSwitch, Switch
 from harness.history import History
 from harness.machine import monotonic_s
 from harness.plan_steps import PlannedDevice, PlannedFault
@@ -29,16 +30,10 @@ from harness.plan_steps import PlannedDevice, PlannedFault
 WAKE_LIMIT_MS: Final = 180_000
 """A wake of a board that does not hang is over by then, in real time."""
 
-SILENT_AT_MOST_S: Final = 15.0
-"""A board that was woken says something within this time."""
-
-GONE_AT_MOST_S: Final = 5.0
-"""A port that stays away for longer is in trouble."""
-
 LOOK_EVERY_S: Final = 0.02
 
-Flasher = Callable[[Console, str, bool], Coroutine[Any, Any, None]]
-"""(console, firmware, force): writes the firmware and leaves the board as it was found: asleep or dark."""
+Flasher = Callable[[str, bool], Coroutine[Any, Any, None]]
+"""(firmware, force): writes the firmware and leaves the board as it was found: asleep or dark."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +50,10 @@ class BoardWorld:
 
 @dataclass(slots=True)
 class _Power:
-    """On, and awake or not. `since_s`: real time of the last wake, until the board has said something."""
+    """On, and awake or not."""
 
     is_on: bool = True
     is_awake: bool = False
-    silent_since_s: float | None = None
     woken_at_ms: int | None = None
     next_wake_ms: int | None = None
     told_ms: int | None = None
@@ -84,8 +78,7 @@ class BoardDut:
         self._is_prelude = False
         self._wakes = 0
         self._is_resting = False
-        self._allowed: tuple[str, ...] = ()
-        self._error: ConsoleError | None = None
+        self.watch = BoardTrouble(planned.name, self.console, lambda: self.switch is not None and self.switch.is_busy)
 
     # -- what a scenario sees --------------------------------------------------------------------------
 
@@ -109,9 +102,10 @@ class BoardDut:
         """It has power."""
         return self._power.is_on
 
-    @is_on.setter
-    def is_on(self, is_on: bool) -> None:
-        self._power.is_on = is_on
+    def switched_off(self) -> None:
+        """It was left without power: dark until it is woken."""
+        self._power.is_on = False
+        self.watch.set_power(is_on=False)
 
     @property
     def told_ms(self) -> int | None:
@@ -144,26 +138,8 @@ class BoardDut:
 
     @property
     def trouble(self) -> ConsoleError | None:
-        """The first bad line, a port that stays away, or silence after a wake."""
-        if self._error is None:
-            self._error = self._trouble()
-        return self._error
-
-    def _trouble(self) -> ConsoleError | None:
-        bad = next((bad for bad in self.console.transcript.bad_lines if bad.kind.name not in self._allowed), None)
-        if bad is not None:
-            return self.console.failure(bad)
-        away_s = self.console.away_s
-        if away_s is not None and away_s > GONE_AT_MOST_S:
-            return ConsoleError(
-                f"{self.planned.name}: {self.console.port} has been away for {away_s:.0f} s", Blame.CABLE
-            )
-        since_s = self._power.silent_since_s
-        if since_s is not None and monotonic_s() - since_s > SILENT_AT_MOST_S:
-            return ConsoleError(
-                f"{self.planned.name} was woken and has said nothing for {SILENT_AT_MOST_S:g} s", Blame.CABLE
-            )
-        return None
+        """The first bad line, a port that stays away, silence after a wake, another program."""
+        return self.watch.look()
 
     # -- what a scenario does --------------------------------------------------------------------------
 
@@ -171,23 +147,26 @@ class BoardDut:
         """Wake now."""
         if self._power.is_awake:
             return
-        self._begin_wake(reason)
         assert self.switch is not None
         self.switch.set_clock(self._world.clock.now_ms())
         if self._power.is_on:
             self.switch.wake()
         else:
+            self.link.gate.is_dark = False
             self.switch.power_on()
+            self.watch.set_power(is_on=True)
             self._power.is_on = True
+        self._begin_wake(reason)
 
     def _begin_wake(self, reason: str) -> None:
         self._cancel_timer()
         self._wakes += 1
         self._power.is_awake = True
-        self._power.silent_since_s = monotonic_s()
+        self.watch.silent_since_s = monotonic_s()
         self._power.woken_at_ms = self._world.clock.now_ms()
         self._power.told_ms = None
         self._note("wake", number=self._wakes, reason=reason)
+        self.link.windows.new_wake()
 
     def arm(self, faults: Sequence[PlannedFault]) -> None:
         """Let these faults strike from now on; the ones armed before are gone."""
@@ -208,10 +187,11 @@ class BoardDut:
         assert self.switch is not None
         now_ms = self._world.clock.now_ms()
         due_ms = self._power.next_wake_ms if self.is_asleep else self._own_wake_ms(now_ms)
-        self.switch.power_off()
+        self.link.gate.is_dark = True
         self.link.gate.cut()
+        self.switch.power_off()
+        self.watch.set_power(is_on=False)
         self._power.is_on = self._power.is_awake = False
-        self._power.silent_since_s = None
         self._sleep_until(due_ms if back_after_ms is None else now_ms + back_after_ms)
 
     def _own_wake_ms(self, now_ms: int) -> int:
@@ -240,8 +220,7 @@ class BoardDut:
 
     def allow(self, names: Sequence[str]) -> None:
         """Lines of the fail list that are meant to come."""
-        self._allowed = (*self._allowed, *names)
-        self.console.transcript.allowed = self._allowed
+        self.watch.allow(names)
 
     async def talk(self, write: str | None, pattern: str | None, *, literal: bool, within_s: float) -> None:
         """Type a line, then wait for one. Raises ConsoleError."""
@@ -253,7 +232,11 @@ class BoardDut:
     async def flash(self, firmware: str, *, force: bool) -> None:
         """Another firmware; the board sleeps or is dark before and after."""
         assert self.flasher is not None
-        await self.flasher(self.console, firmware, force)
+        await self.flasher(firmware, force)
+
+    def flashed(self, **fields: Any) -> None:
+        """What came of flashing it, for the history."""
+        self._note("info", **fields)
 
     @contextmanager
     def lulled(self) -> Iterator[None]:
@@ -261,11 +244,13 @@ class BoardDut:
         wake = self._world.clock.now() + timedelta(milliseconds=self.planned.interval_ms)
         dialect = self.link.dialect
         self._is_prelude = self._power.is_awake = True
+        is_dark, self.link.gate.is_dark = self.link.gate.is_dark, False
         self.link.gate.lullaby = lambda reader, writer: lull(reader, writer, dialect, wake)
         try:
             yield
         finally:
             self._is_prelude = self._power.is_awake = False
+            self.link.gate.is_dark = is_dark
             self.link.gate.lullaby = None
 
     async def wait_asleep(self, within_s: float) -> None:
@@ -314,7 +299,13 @@ class BoardDut:
         said = said_in(line)
         if said is not None:
             self.picture.take(said)
-        self._power.silent_since_s = None
+        proved = self.watch.heard(line, is_ready=isinstance(said, Ready))
+        if proved is not None:
+            self._note("info", program=proved, proved=True)
+        if isinstance(said, Ready) and self._power.is_on and self.switch is not None:
+            self.switch.booted(self._world.clock.now_ms())
+        if isinstance(said, ClockSet) and isinstance(self.switch, SerialSwitch):
+            self.switch.keeps_time = True
         if self._is_prelude:
             self._power.is_awake = self._power.is_awake and not isinstance(said, Asleep)
             said = None

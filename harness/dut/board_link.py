@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.dut.armed import ArmedFaults, struck
 from harness.dut.mqtt_gate import GateHooks, MqttGate
+from harness.dut.windows import Windows
 from harness.plan_steps import PlannedDevice, PlannedFault
 from server.wire.codec import chunk_index_of, decode, decode_reply, dialect_called
 from server.wire.errors import RemoteProtocolError
@@ -16,6 +17,7 @@ from server.wire.mqtt_codec import Publish
 from server.wire.topics import Channel
 from simulator.fault import EVENT_OF_REPLY, Deliver, FaultChain, FaultPoint, LinkAction, Parcel, PowerOff
 from simulator.profile import profile_named
+from simulator.proxy import FaultProxy
 from simulator.rng import Rng
 
 if TYPE_CHECKING:
@@ -30,20 +32,43 @@ class BoardLink:
         self._planned = planned
         self._world = world
         self._dut = dut
-        self._faults = ArmedFaults(FaultChain(Rng(f"{world.seed}/{planned.name}").child("faults")))
+        self.faults = ArmedFaults(FaultChain(Rng(f"{world.seed}/{planned.name}").child("faults")))
+        self.windows = Windows(self, None)
+        self.clock = world.clock
         self._totals: dict[str, int] = {}
+        self.port = 0
+        """Where the board is to connect."""
+
         hooks = GateHooks(
-            uplink=self._uplink, downlink=self._downlink, pause=self._pause, power_off=self._power_off, note=self._noise
+            uplink=self._uplink,
+            downlink=self._downlink,
+            pause=self._pause,
+            power_off=self._power_off,
+            begin=self.windows.begin,
+            note=self._noise,
         )
         self.gate = MqttGate(world.broker, hooks, listen=world.listen)
 
+    async def open(self, *, with_line: bool) -> FaultProxy | None:
+        """The gate listens; `with_line`: behind a proxy that does to bytes what faults of the line say."""
+        await self.gate.start()
+        self.port = self.gate.port
+        if not with_line:
+            return None
+        proxy = FaultProxy((self._world.listen, self.gate.port), Rng(f"{self._world.seed}/line/{self._planned.name}"))
+        await proxy.start(self._world.listen)
+        self.windows.line = proxy
+        self.port = proxy.address[1]
+        return proxy
+
     def arm(self, faults: Sequence[PlannedFault]) -> None:
         """These strike from now on; what the former ones held back goes out."""
-        self.gate.deliver(self._faults.arm(faults, self._dut.wakes))
+        self.gate.deliver(self.faults.arm(faults, self._dut.wakes))
 
     def heal(self) -> None:
         """Nothing strikes any more, and everything gets through."""
-        self.gate.deliver(self._faults.heal())
+        self.windows.heal()
+        self.gate.deliver(self.faults.heal())
         self.gate.is_open = True
 
     def set_open(self, *, is_open: bool) -> None:
@@ -53,36 +78,42 @@ class BoardLink:
             self.gate.cut()
 
     def _power_off(self, action: PowerOff) -> None:
-        self._note("fault", action="power_loss")
+        self.note("fault", action="power_loss")
         self._dut.cut_power(action.back_after_ms)
 
-    def _note(self, kind: Any, **fields: Any) -> None:
+    @property
+    def wakes(self) -> int:
+        """Wakes of the board so far."""
+        return self._dut.wakes
+
+    def note(self, kind: Any, **fields: Any) -> None:
+        """A record of the history about this board."""
         self._world.history.append(self._world.clock.elapsed_ms(), kind, self._planned.name, **fields)
 
     def _uplink(self, message: Publish) -> Sequence[LinkAction]:
-        index: int | None = None
-        total: int | None = None
-        try:
-            _, body = decode(message.topic, message.payload)
-        except RemoteProtocolError:
-            event = "telemetry"  # whatever it is, it goes through
-        else:
-            match body:
-                case Hello():
-                    event = "hello"
-                case Metadata(image_name=name, total_chunks=count):
-                    event = "metadata"
-                    self._totals[name] = count
-                case Chunk(image_name=name):
-                    event, index = "chunk", chunk_index_of(body, self.dialect)
-                    total = self._totals.get(name, self._planned.total_chunks)
-                case _:
-                    event = "telemetry"
-        actions = self._faults.for_wake(self._dut.wakes).process(
+        event, index, total = self._what_it_is(message)
+        actions = self.faults.for_wake(self._dut.wakes).process(
             "sent", event, message.topic, message.payload, chunk_index=index, chunk_count=total
         )
         self._note_strike(actions, event, "sent", index, message.payload)
         return actions
+
+    def _what_it_is(self, message: Publish) -> tuple[str, int | None, int | None]:
+        """Event, index and number of chunks; whatever can not be read goes through as telemetry."""
+        try:
+            _, body = decode(message.topic, message.payload)
+            match body:
+                case Hello():
+                    return "hello", None, None
+                case Metadata(image_name=name, total_chunks=count):
+                    self._totals[name] = count
+                    return "metadata", None, None
+                case Chunk(image_name=name):
+                    total = self._totals.get(name, self._planned.total_chunks)
+                    return "chunk", chunk_index_of(body, self.dialect), total
+        except RemoteProtocolError as error:
+            self._noise(f"not understood: {error.reason}")
+        return "telemetry", None, None
 
     def _downlink(self, message: Publish) -> Sequence[LinkAction]:
         channel = Channel(message.topic.split("/", 2)[2])
@@ -94,7 +125,7 @@ class BoardLink:
         event = EVENT_OF_REPLY[type(reply)]
         if isinstance(reply, Done | Sleep):
             self._dut.told_ms = round(reply.next_wake.timestamp() * 1000)
-        actions = self._faults.for_wake(self._dut.wakes).process("received", event, message.topic, message.payload)
+        actions = self.faults.for_wake(self._dut.wakes).process("received", event, message.topic, message.payload)
         self._note_strike(actions, event, "received", None, message.payload)
         return actions
 
@@ -104,7 +135,7 @@ class BoardLink:
         what = struck(actions, event, payload)
         if what is not None:
             where = event if index is None else f"{event}[{index}]"
-            self._note("fault", address=f"{where}.{direction}", actions=what)
+            self.note("fault", address=f"{where}.{direction}", actions=what)
 
     async def _pause(self, ms: int) -> None:
         done = asyncio.Event()
@@ -112,4 +143,4 @@ class BoardLink:
         await done.wait()
 
     def _noise(self, text: str) -> None:
-        self._note("log", level="warning", text=text, source="gate")
+        self.note("log", level="warning", text=text, source="gate")

@@ -250,6 +250,15 @@ class Console:
         """Send a line."""
         self.write(text + "\n")
 
+    def hold_reset(self, *, held: bool) -> bool:
+        """Hold the board in reset by its EN line, or let it run; False where the port has no such line."""
+        serial = self._serial
+        return serial is not None and serial.set_reset(held=held)
+
+    def note(self, text: str) -> None:
+        """A line of the log file that the board has not printed."""
+        self._write_log(f"[{text}]")
+
     def reset(self) -> bool:
         """Reset the board by its EN line (RTS); False where the port has no such line."""
         serial = self._serial

@@ -52,7 +52,12 @@ class Asleep:
     for_ms: int | None
 
 
-Said = Ready | Photo | Freed | Asleep
+@dataclass(frozen=True, slots=True)
+class ClockSet:
+    """It has taken the time that it was told."""
+
+
+Said = Ready | Photo | Freed | Asleep | ClockSet
 
 
 def said_in(line: str) -> Said | None:
@@ -78,6 +83,9 @@ def said_in(line: str) -> Said | None:
                 )
             case "released":
                 return Freed(values["image"], values["sha256"])
+            case "time":
+                values["unix_ms"]
+                return ClockSet()
             case "sleep":
                 return Asleep(int(values["for_ms"]) if values.get("for_ms", "").isdecimal() else None)
     except (KeyError, ValueError):
@@ -107,5 +115,5 @@ class Picture:
                     if (name, sha256) == (said.image_name, said.sha256):
                         del self.queue[index]
                         break
-            case Asleep():
+            case Asleep() | ClockSet():
                 pass

@@ -7,44 +7,21 @@ workers share it; it is written whole or not at all.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
-from typing import Any, Final
+from typing import Final
 
+from harness.dut.build_folder import ARGUMENTS, BuildFolder, read_build_folder
 from harness.errors import UsageError
 
-ARGUMENTS: Final = "flasher_args.json"
-NVS_LABEL: Final = "nvs"
 _FIXTURES: Final = Path(__file__).parents[2] / "firmware_fixtures" / "esp32s3"
 
 
-@dataclass(frozen=True, slots=True)
-class FirmwareFiles:
-    """What goes where in the flash; `elf` is None where the folder has none."""
-
-    folder: Path
-    files: tuple[tuple[int, Path], ...]
-    settings: tuple[str, ...]
-    elf: Path | None
-
-
-def firmware_files(word: str) -> FirmwareFiles:
+def firmware_folder(word: str) -> BuildFolder:
     """The build folder of that path, else the built version of that name. Raises UsageError."""
-    folder = Path(word) if (Path(word) / ARGUMENTS).is_file() else _built(word)
-    try:
-        arguments: dict[str, Any] = json.loads((folder / ARGUMENTS).read_text(encoding="utf-8"))
-        files = tuple((int(offset, 16), folder / name) for offset, name in sorted(arguments["flash_files"].items()))
-        settings = tuple(str(item) for item in arguments.get("write_flash_args", ()))
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{folder / ARGUMENTS} can not be used: {error}", hint="build the project first") from error
-    missing = [str(path) for _, path in files if not path.is_file()]
-    if missing:
-        raise UsageError(f"{folder / ARGUMENTS} names {missing[0]}, which is not there", hint="build the project first")
-    return FirmwareFiles(folder, files, settings, next(iter(sorted(folder.glob("*.elf"))), None))
+    return read_build_folder(Path(word) if (Path(word) / ARGUMENTS).is_file() else _built(word))
 
 
 def _built(version: str) -> Path:

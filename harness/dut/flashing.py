@@ -1,4 +1,4 @@
-"""Flashes one board: ask, plan, write, reset, prove. The caller holds the board's lock.
+"""Flashes one board: ask, plan, write, reset, prove; the one way to esptool. The caller holds the board's lock.
 
 esptool is started anew after a failure that another start may mend, and each start is kept: "passed on attempt 2" is
 another result than "passed".
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -17,36 +18,52 @@ from firmware_fixtures.esp32s3.nvs import NvsRefused, nvs_image
 from harness.blame import Blame
 from harness.dut.boot_proof import Proof, prove, refined, reset_from_loader
 from harness.dut.build_folder import BuildFolder, Region
-from harness.dut.console import Console
+from harness.dut.console import Console, ConsoleError
 from harness.dut.esptool import Ended, Esptool, has_modem_lines
 from harness.dut.flash_plan import PlannedRegion, plan_of, to_write
 from harness.dut.flash_trouble import Trouble, last_words, trouble_of
 from harness.dut.inventory import BoardEntry, plain_mac
 from harness.dut.symbols import symbol_store
 from harness.dut.wear_ledger import WearLedger, ledger_folder, provisioned_before, record_provisioned
-from harness.errors import UsageError, WakestormError
+from harness.errors import UsageError
 from harness.machine import monotonic_s
 from simulator.board.nvs import read_nvs
-from simulator.board.partition import TABLE_OFFSET
+from simulator.board.partition import TABLE_BYTES, TABLE_OFFSET, BadTable, Partition, read_table
 from simulator.provisioning import encodings
 
 ROM_BAUD: Final = 115_200
 ROM_BYTES_PER_S: Final = 5_000
 WRITE_LEAST_S: Final = 60.0
 NVS_REGION: Final = "nvs"
+DETAIL_LINES_MAX: Final = 12
+
+
+class After(StrEnum):
+    """What becomes of the board once everything is written."""
+
+    PROVE = "prove"
+    """Reset, and the boot log must name the program."""
+
+    RESET = "reset"
+    STAY = "stay"
+    """It waits in its loader; the caller goes on from there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlashOrder:
-    """What to flash where."""
+    """What to flash where. Without a folder the program stays, and only NVS is written, where its table says.
+
+    `state_folder`: where wear is counted; the user's own where none is given.
+    """
 
     board_id: str
     entry: BoardEntry
     port: str
-    folder: BuildFolder
+    folder: BuildFolder | None
     force: bool = False
     dry_run: bool = False
-    proof: bool = True
+    after: After = After.PROVE
+    state_folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +91,13 @@ class FlashResult:
     proved: bool = False
     trouble: Trouble | None = None
     detail: str = ""
+    title: str = ""
+    """What was flashed, in words."""
+
+    wanted_elf: str | None = None
+    """SHA-256 that the boot log has to name; None where the app does not say."""
+
+    has_lines: bool = True
     wall_s: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -90,17 +114,18 @@ class _Failed(Exception):
         self.detail = detail
 
 
-class FlashFailed(WakestormError):
-    """A board could not be flashed; for callers that want an error."""
-
-    exit_code = 1
+class FlashFailed(ConsoleError):
+    """A board could not be flashed."""
 
     def __init__(self, result: FlashResult) -> None:
         trouble = result.trouble
         assert trouble is not None
-        super().__init__(f"{result.board_id}: {trouble.cause}", hint=trouble.fix)
+        tries = [f"{one.step}, attempt {one.number}: {one.said}" for one in result.failed_attempts]
+        lines = [trouble.fix, *tries, *result.detail.splitlines()[-DETAIL_LINES_MAX:]]
+        super().__init__(
+            f"{result.board_id}: {trouble.cause} ({result.port})", trouble.blame, hint="\n    ".join(lines)
+        )
         self.result = result
-        self.blame = trouble.blame
 
 
 def flash(order: FlashOrder) -> FlashResult:
@@ -113,6 +138,16 @@ def flash(order: FlashOrder) -> FlashResult:
         result.trouble, result.detail = error.trouble, error.detail
     result.wall_s = monotonic_s() - begun_s
     return result
+
+
+def prove_flashed(console: Console, result: FlashResult) -> None:
+    """Resets the board out of its loader and looks at its boot log; what is wrong with that stands in `trouble`."""
+    is_sound = all(planned.region.flaw is None for planned in result.plan)
+    proof: Proof = prove(console, result.wanted_elf, has_lines=result.has_lines, is_sound=is_sound)
+    result.elf_sha256 = proof.elf_sha256
+    if proof.trouble is not None:
+        result.trouble, result.detail = proof.trouble, "\n".join(proof.lines)
+    result.proved = proof.trouble is None and result.wanted_elf is not None
 
 
 def provisioned(entry: BoardEntry, folder: BuildFolder) -> Region | None:
@@ -135,7 +170,7 @@ class _Flashing:
     def __init__(self, order: FlashOrder, result: FlashResult) -> None:
         self.order = order
         self.result = result
-        self.has_lines = has_modem_lines(order.port)
+        self.has_lines = result.has_lines = has_modem_lines(order.port)
         options = order.entry.flash
         self.esptool = Esptool(
             port=order.port,
@@ -145,40 +180,59 @@ class _Flashing:
             stub=options.stub,
             has_lines=self.has_lines,
         )
-        nvs = provisioned(order.entry, order.folder)
-        self.regions = tuple(sorted([*order.folder.regions, *([nvs] if nvs else [])], key=lambda region: region.offset))
-        self.nvs = nvs
+        self.state_folder = order.state_folder or ledger_folder(os.environ)
+        self.folder = order.folder or BuildFolder(Path("what is on it"), order.entry.chip, (), (), None, None)
+        self.nvs: Region | None = None
+        self.regions: tuple[Region, ...] = ()
 
     def run(self) -> None:
+        if self.order.folder is None:
+            self.folder = replace(self.folder, partitions=self._partitions())
+        self.nvs = nvs = provisioned(self.order.entry, self.folder)
+        self.regions = tuple(sorted([*self.folder.regions, *([nvs] if nvs else [])], key=lambda region: region.offset))
+        self.result.title = self.folder.title
+        self.result.wanted_elf = self.folder.app.elf_sha256 if self.folder.app else None
         self._refuse_flaws()
-        folder = ledger_folder(os.environ)
         with TemporaryDirectory(prefix="wakestorm-flash-") as scratch:
             files = self._files(Path(scratch))
-            if self._must_ask_first(folder):
+            if self._must_ask_first():
                 same = self._asked(files)
-                kept = self._kept(same)
-                self._plan(same, kept, folder)
+                self._plan(same, self._kept(same))
                 if not self.order.dry_run and (regions := to_write(self.result.plan)):
-                    self._write(regions, files, folder)
+                    self._write(regions, files)
             else:
-                self._plan(self._write(self.regions, files, folder), {}, folder)
-        if self.order.dry_run or not self.order.proof:
+                self._plan(self._write(self.regions, files), {})
+        if self.order.dry_run or self.order.after is After.RESET:
             self._reset()
-            return
-        app = self.order.folder.app
-        self._prove(app.elf_sha256 if app else None)
+        elif self.order.after is After.PROVE:
+            self._prove()
 
-    def _must_ask_first(self, folder: Path) -> bool:
+    def _partitions(self) -> tuple[Partition, ...]:
+        """The table that the board has in its flash."""
+        with TemporaryDirectory(prefix="wakestorm-table-") as folder:
+            path = Path(folder, "table.bin")
+            words = (hex(TABLE_OFFSET), hex(TABLE_BYTES), str(path))
+            self._identify(self._tried("read-flash", lambda: self.esptool.run("read-flash", "--no-progress", *words)))
+            size_bytes = int(self.order.entry.flash_size.removesuffix("MB")) << 20
+            flash = (b"\xff" * TABLE_OFFSET + path.read_bytes()).ljust(size_bytes, b"\xff")
+        try:
+            return read_table(flash)
+        except BadTable as error:
+            cause = f"nothing that boots is on it: its partition table is not readable ({error})"
+            fix = "flash it first: --firmware FOLDER, or `wakestorm flash`"
+            raise _Failed(Trouble("nothing-flashed", Blame.HARNESS, cause, fix, False), "") from None
+
+    def _must_ask_first(self) -> bool:
         """Else esptool compares each region right before it would write it, which saves one start of it."""
         match = self.order.entry.match
-        if self.order.dry_run or (match is not None and match.mac is not None):
+        if self.order.dry_run or (self.result.mac is None and match is not None and match.mac is not None):
             return True
         if self.nvs is None or self.order.force:
             return False
-        return provisioned_before(folder, self.order.board_id) == self.nvs.md5
+        return provisioned_before(self.state_folder, self.order.board_id) == self.nvs.md5
 
-    def _plan(self, same: Mapping[str, bool], kept: Mapping[str, str], folder: Path) -> None:
-        ledger = WearLedger(folder, self.result.mac or "unknown")
+    def _plan(self, same: Mapping[str, bool], kept: Mapping[str, str]) -> None:
+        ledger = WearLedger(self.state_folder, self.result.mac or "unknown")
         worn = {region.name: ledger.writes(region) for region in self.regions}
         self.result.plan = plan_of(self.regions, same, force=self.order.force, kept=kept, worn=worn)
 
@@ -237,14 +291,14 @@ class _Flashing:
             fix = "build it again; --force writes it all the same"
             raise _Failed(Trouble("image-broken", Blame.FIRMWARE, cause, fix, False), "")
         size_bytes = int(self.order.entry.flash_size.removesuffix("MB")) << 20
-        last = max(self.order.folder.partitions, key=lambda row: row.offset + row.size_bytes, default=None)
+        last = max(self.folder.partitions, key=lambda row: row.offset + row.size_bytes, default=None)
         if last is not None and last.offset + last.size_bytes > size_bytes:
             end = last.offset + last.size_bytes
             cause = f"partition {last.label} ends at {end:#x}, the board has {self.order.entry.flash_size} of flash"
             fix = "build for this flash, or correct flash_size in boards.yaml"
             raise _Failed(Trouble("does-not-fit", Blame.FIRMWARE, cause, fix, False), "")
 
-    def _write(self, regions: Sequence[Region], files: Mapping[str, str], folder: Path) -> dict[str, bool]:
+    def _write(self, regions: Sequence[Region], files: Mapping[str, str]) -> dict[str, bool]:
         """Writes what is not there yet; by region, whether it was there."""
         words = [word for region in regions for word in (hex(region.offset), files[region.name])]
         total = sum(len(region.data) for region in regions)
@@ -256,7 +310,7 @@ class _Flashing:
             ended = self.esptool.run("write-flash", *options, *words, time_limit_s=limit_s)
             erased = [region for region in regions if ended.erased.get(region.offset)]
             if erased:
-                WearLedger(folder, ended.mac or "unknown").add(erased)
+                WearLedger(self.state_folder, ended.mac or "unknown").add(erased)
             for region in regions:
                 if region.offset in ended.erased:
                     was_there[region.name] = was_there.get(region.name, True) and not ended.erased[region.offset]
@@ -265,7 +319,7 @@ class _Flashing:
         self._identify(self._tried("write-flash", write))
         self.result.written_bytes = sum(len(region.data) for region in regions if not was_there.get(region.name, False))
         if self.nvs is not None:
-            record_provisioned(folder, self.order.board_id, self.nvs.md5)
+            record_provisioned(self.state_folder, self.order.board_id, self.nvs.md5)
         return was_there
 
     def _tried(self, step: str, run: Callable[[], Ended], is_answered: Callable[[Ended], bool] | None = None) -> Ended:
@@ -299,15 +353,10 @@ class _Flashing:
         with self._console() as console:
             reset_from_loader(console, has_lines=self.has_lines)
 
-    def _prove(self, elf_sha256: str | None) -> None:
+    def _prove(self) -> None:
         begun_s = monotonic_s()
-        is_sound = all(region.flaw is None for region in self.regions)
         with self._console() as console:
-            proof: Proof = prove(console, elf_sha256, has_lines=self.has_lines, is_sound=is_sound)
+            prove_flashed(console, self.result)
         self.result.seconds["proof"] = monotonic_s() - begun_s
-        self.result.elf_sha256 = proof.elf_sha256
-        if proof.trouble is not None:
-            raise _Failed(proof.trouble, "\n".join(proof.lines))
-        self.result.proved = elf_sha256 is not None
-        if self.order.folder.elf is not None:
-            symbol_store(os.environ).add(self.order.folder.elf)  # so that a panic of this program decodes
+        if self.result.trouble is None and self.folder.elf is not None:
+            symbol_store(os.environ).add(self.folder.elf)  # so that a panic of this program decodes

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from harness.errors import Mistake, ScenarioError, UsageError
 from harness.plan import Plan
 from harness.plan_steps import Advance, Flash, Place, PlannedDevice, PlannedFault, Power, Talk, Wake
 from harness.scenario_faults import LINK_ACTIONS
+
+if TYPE_CHECKING:
+    from harness.dut.inventory import BoardEntry
 
 Kind = Literal["simulated", "virtual", "board"]
 
@@ -21,7 +24,7 @@ VIRTUAL_MAX: Final = 8
 """Boards of one scenario that run side by side on two cores without being late."""
 
 GATE_FAULTS: Final = ("power_loss", "cut", "lose", "duplicate", "reorder", "corrupt", "delay")
-"""What the gate between a board and its broker, and the power switch, can do to a board."""
+"""What the gate between a board and its broker, and the power switch, can do to a board; its line is a fault proxy."""
 
 HANG_MS: Final = 600_000
 """The task watchdog of firmware that hangs."""
@@ -34,12 +37,18 @@ class BoardOrder:
     id: str
     port: str
     mac: str
-    baud: int = 115_200
-    has_power_switch: bool = False
-    power: str = "none"
-    wake: Literal["console", "reset"] = "console"
+    entry: BoardEntry
+    console_port: str = ""
+    """Where it is not the port that flashes."""
+
+    no_power: str = ""
+    """Why its power can not be taken in a run; empty where it can."""
+
+    no_reset: str = ""
+    """Why it can not be reset."""
+
     firmware: str = ""
-    """A build folder to flash first; empty: it runs what is on it."""
+    """A build folder or version to flash first; empty: it runs what is on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +116,8 @@ def _refused(plan: Plan, order: DutOrder, bench: str) -> Iterator[_Refusal]:
                 yield step.place, f"a simulated camera has no {what}", "--dut virtual, or --dut board:ID"
             case Wake(faults=faults) | Advance(faults=faults) if order.is_real_time:
                 yield from _faults(faults, order)
-            case Power(do=do) if order.kind == "board" and do != "reset":
-                yield from _without_switch(order, step.place)
+            case Power(do=do, devices=devices) if order.kind == "board":
+                yield from _without_switch(order, step.place, devices, is_reset=do == "reset")
             case _:
                 pass
     if order.kind == "virtual":
@@ -119,18 +128,20 @@ def _refused(plan: Plan, order: DutOrder, bench: str) -> Iterator[_Refusal]:
 
 def _faults(faults: Sequence[PlannedFault], order: DutOrder) -> Iterator[_Refusal]:
     for fault in faults:
-        if fault.action not in GATE_FAULTS:
-            where = "in its line, byte by byte" if fault.action in LINK_ACTIONS else "inside the camera"
-            yield fault.place, f"{fault.action} happens {where}, where a board's gate can't reach", "--dut simulated"
+        if fault.action not in (*GATE_FAULTS, *LINK_ACTIONS):
+            reason = f"{fault.action} happens inside the camera, where only its own firmware could do it"
+            yield fault.place, reason, "--dut simulated"
         elif fault.action == "power_loss" and order.kind == "board":
-            yield from _without_switch(order, fault.place)
+            yield from _without_switch(order, fault.place, fault.devices, is_reset=False)
 
 
-def _without_switch(order: DutOrder, place: Place) -> Iterator[_Refusal]:
-    for board in order.boards:
-        if not board.has_power_switch:
-            hint = "give it one under power: in boards.yaml, or --dut virtual"
-            yield place, f"board {board.id} has no power switch (power: {board.power})", hint
+def _without_switch(order: DutOrder, place: Place, devices: Sequence[int], *, is_reset: bool) -> Iterator[_Refusal]:
+    for number in devices:
+        board = order.boards[number] if number < len(order.boards) else None
+        if board is not None and (board.no_reset if is_reset else board.no_power):
+            what = f"can not be reset: {board.no_reset}" if is_reset else f"has no power switch: {board.no_power}"
+            hint = f"give boards.{board.id}.power in the inventory, or take --dut virtual"
+            yield place, f"board {board.id} {what}", hint
 
 
 def _of_virtual(devices: Sequence[PlannedDevice], place: Place) -> Iterator[_Refusal]:
@@ -143,6 +154,8 @@ def _of_virtual(devices: Sequence[PlannedDevice], place: Place) -> Iterator[_Ref
 
 
 def _of_boards(devices: Sequence[PlannedDevice], boards: Sequence[BoardOrder], place: Place) -> Iterator[_Refusal]:
-    if len(devices) != len(boards):
+    if len(devices) > len(boards):
         named = ", ".join(board.id for board in boards)
-        yield place, f"the scenario has {len(devices)} devices, --dut names {len(boards)} ({named})", "one board each"
+        there = f"--dut names {len(boards)} of them ({named})" if len(boards) > 1 else f"--dut names only {named}"
+        hint = f"--dut board:ID,board:ID with {len(devices)} boards"
+        yield place, f"the scenario has {len(devices)} devices, {there}", hint

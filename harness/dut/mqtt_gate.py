@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from server.wire.mqtt_codec import Decoder, Disconnect, MalformedPacket, Packet, Puback, Publish, encode
-from simulator.fault import Cut, Deliver, LinkAction, PowerOff
+from simulator.fault import Begin, Cut, Deliver, LinkAction, PowerOff
 
 ACK_WITHIN_S: Final = 30.0
 READ_BYTES: Final = 65_536
@@ -34,12 +34,16 @@ OnMessage = Callable[[Publish], Sequence[LinkAction]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateHooks:
-    """What a gate asks its owner. `pause` waits scenario milliseconds; `power_off` takes the board's power."""
+    """What a gate asks its owner. `pause` waits scenario milliseconds; `power_off` takes the board's power.
+
+    `begin`: something lasts from this message on.
+    """
 
     uplink: OnMessage
     downlink: OnMessage
     pause: Callable[[int], Awaitable[None]]
     power_off: Callable[[PowerOff], None]
+    begin: Callable[[Begin], None]
     note: Callable[[str], None]
 
 
@@ -106,6 +110,8 @@ class MqttGate:
         self._server: asyncio.Server | None = None
         self._ways: set[_Way] = set()
         self.is_open = True
+        self.is_dark = False
+        """Its board has no power, whatever a slow switch still lets it say."""
         self.lullaby: Lullaby | None = None
         """Who answers instead of the broker."""
         self.port = 0
@@ -138,7 +144,7 @@ class MqttGate:
         if self.lullaby is not None:
             await self.lullaby(reader, writer)
             return
-        if not self.is_open:
+        if not self.is_open or self.is_dark:
             board.reset()
             return
         try:
@@ -255,6 +261,8 @@ class _Pump:
                 case PowerOff():
                     self._hooks.power_off(action)
                     self._end()
+                case Begin():
+                    self._hooks.begin(action)
         if message.packet_id is not None:
             self._source.send(Puback(message.packet_id))
 

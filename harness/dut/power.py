@@ -17,7 +17,7 @@ from harness.dut.inventory import PowerEntry
 from harness.errors import BenchUnavailable
 from harness.machine import monotonic_s
 
-ANSWER_WITHIN_S: Final = 10.0
+ANSWER_WITHIN_S: Final = 60.0
 ANSWER_BYTES_MAX: Final = 65_536
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from harness.bench.clock import Changes, ScenarioClock, Timer
 from harness.dut.armed import ArmedFaults
-from harness.dut.mishaps import FaultyLine, Mishaps
+from harness.dut.mishaps import Mishaps
 from harness.dut.traffic import Traffic
+from harness.dut.windows import FaultyLine
 from harness.history import History
 from harness.plan_steps import PlannedDevice, PlannedFault
 from server.wire.codec import dialect_called

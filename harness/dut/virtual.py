@@ -28,6 +28,7 @@ class VirtualBoard:
     """One child. `port` is a pseudo-terminal; the methods of `Switch` go over the control socket. Blocking calls."""
 
     keeps_time = True
+    is_busy = False
 
     def __init__(self, name: str, mac: str, folder: Path, *, faults: str = "") -> None:
         self.name = name
@@ -137,3 +138,6 @@ class VirtualBoard:
     def set_clock(self, now_ms: int) -> None:
         """What SNTP would say."""
         self.order(f"time {now_ms}")
+
+    def booted(self, now_ms: int) -> None:
+        """Nothing: its clock was set before."""

@@ -185,6 +185,8 @@ class CameraApp:
             case "time":
                 self.set_time(int(command.argument))
                 self._say("I", f"time unix_ms={command.argument}")
+            case "format":
+                self._format(self.device)
             case "sleep":
                 self._go_to_sleep(self.device)
             case "wake":
@@ -192,6 +194,13 @@ class CameraApp:
             case "help":
                 for word, meaning in console.HELP.items():
                     self._say("I", f"{word}: {meaning}")
+
+    def _format(self, device: Device) -> None:
+        """What a test begins with: nothing of before is left, and this wake does not count."""
+        device.forget_photos(device.card.wipe())
+        device.battery.renew()
+        device.wake_number = self.photos = 0
+        self._say("I", "formatted")
 
     def crash(self, kind: str) -> None:
         """Die in one of the ways of `panic.CRASHES`, and restart."""

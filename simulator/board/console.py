@@ -17,7 +17,7 @@ from simulator.board.panic import CRASHES
 from simulator.device import Device
 from simulator.effects import Captured
 
-Verb = Literal["status", "sleep", "crash", "nvs", "time", "wake", "help"]
+Verb = Literal["status", "sleep", "crash", "nvs", "time", "format", "wake", "help"]
 
 HELP: Final[dict[str, str]] = {
     "wake": "wake from deep sleep; says so when it is awake already",
@@ -26,6 +26,7 @@ HELP: Final[dict[str, str]] = {
     "crash": f"crash [{'|'.join(CRASHES)}]: die that way (panic)",
     "nvs": "what non-volatile storage holds; passwords are not shown",
     "time": "time UNIX_MS: set the clock",
+    "format": "empty card, full battery, wakes and photos counted anew",
     "help": "this list",
 }
 

@@ -124,15 +124,5 @@ def test_a_board_known_by_its_serial_port_alone(
     words = ["lint", str(scenario), "--dut", "board:cam-7", "--boards", str(inventory)]
     assert exit_code_of(words) == 64
     assert "board cam-7 has no power switch" in capsys.readouterr().err
-    subprocess.run([sys.executable, "-c", FLASH, str(foreign_port)], check=True, stdout=subprocess.DEVNULL, timeout=120)
-    ended = played(CUT, duts_of("board:cam-7", inventory, "127.0.0.1"), cluster, tmp_path)
+    ended = played(CUT, duts_of("board:cam-7", inventory, "127.0.0.1", "3.5.0"), cluster, tmp_path)
     assert ended.result.verdict is Verdict.PASS, ended.result.failures
-
-
-FLASH = """
-import sys
-from harness.dut.esptool_run import write_flash
-from harness.dut.firmware_sets import firmware_files
-files = firmware_files("3.5.0")
-write_flash(sys.argv[1], files.files, files.settings, name="cam-7", reset=False)
-"""

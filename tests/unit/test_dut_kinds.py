@@ -10,13 +10,17 @@ from harness.blame import Blame
 from harness.blaming import blame_of
 from harness.dut.console import ConsoleError
 from harness.dut.fail_list import NAMES
+from harness.dut.inventory import BoardEntry
 from harness.dut.kinds import BoardOrder, DutOrder, kind_and_ids, refusals
 from harness.errors import UsageError
 from harness.loader import load_bytes
 from harness.plan import Plan, plans_of
 
-CAM = BoardOrder(id="cam-7", port="/dev/ttyUSB0", mac="B8F862F9C1C4")
-SWITCHED = BoardOrder(id="cam-8", port="/dev/ttyUSB1", mac="B8F862F9C1C5", has_power_switch=True, power="command")
+ENTRY = BoardEntry.model_validate({"kind": "board", "match": {"port": "/dev/ttyUSB0", "mac": "B8F862F9C1C4"}})
+CAM = BoardOrder(
+    id="cam-7", port="/dev/ttyUSB0", mac="B8F862F9C1C4", entry=ENTRY, no_power="power is `none`", no_reset="no RTS"
+)
+SWITCHED = BoardOrder(id="cam-8", port="/dev/ttyUSB1", mac="B8F862F9C1C5", entry=ENTRY)
 
 
 def plan_with(steps: str, devices: str = "yard: {}") -> Plan:
@@ -47,14 +51,32 @@ def test_power_needs_a_switch() -> None:
     steps = "  - {wake: yard, faults: [{who: yard, at: 'chunk[1].sent', do: power_loss}]}\n"
     steps += "  - power: {who: yard, do: loss}\n  - power: {who: yard, do: reset}\n"
     found = reasons(steps, DutOrder(kind="board", boards=(CAM,)))
-    assert len(found) == 2 and all("cam-7 has no power switch (power: none)" in text for text in found)
+    assert [text.split(": ", 2)[2] for text in found] == [
+        "board cam-7 has no power switch: power is `none` (give boards.cam-7.power in the inventory, or take "
+        "--dut virtual)",
+        "board cam-7 has no power switch: power is `none` (give boards.cam-7.power in the inventory, or take "
+        "--dut virtual)",
+        "board cam-7 can not be reset: no RTS (give boards.cam-7.power in the inventory, or take --dut virtual)",
+    ]
     assert "steps[0].faults[0]" in found[0]
     assert reasons(steps, DutOrder(kind="board", boards=(SWITCHED,))) == []
 
 
-def test_one_board_for_each_device() -> None:
-    found = reasons("  - wake: yard\n", DutOrder(kind="board", boards=(CAM, SWITCHED)))
-    assert "has 1 devices, --dut names 2 (cam-7, cam-8)" in found[0]
+def test_each_device_needs_a_board_and_boards_that_are_not_needed_rest() -> None:
+    both = DutOrder(kind="board", boards=(CAM, SWITCHED))
+    assert reasons("  - wake: yard\n", both) == []
+    assert (
+        "has 3 devices, --dut names 2 of them (cam-7, cam-8)"
+        in reasons("  - wake: yard\n", both, "yard: {count: 3}")[0]
+    )
+
+
+def test_a_board_has_faults_of_its_line_and_none_of_its_inside() -> None:
+    line = "  - {wake: yard, faults: [{who: yard, at: link, for: 30s, do: blackhole}]}\n"
+    inside = "  - {wake: yard, faults: [{who: yard, at: device, do: card_full}]}\n"
+    order = DutOrder(kind="board", boards=(CAM,))
+    assert reasons(line, order) == []
+    assert "card_full happens inside the camera, where only its own firmware could do it" in reasons(inside, order)[0]
 
 
 def test_the_word_after_dut() -> None:

@@ -11,7 +11,7 @@ from harness.dut.lullaby import lull
 from harness.dut.mqtt_gate import GateHooks, MqttGate
 from server.wire.codec import dialect_called
 from server.wire.mqtt_codec import Connack, Connect, Decoder, Packet, Puback, Publish, Suback, Subscribe, encode
-from simulator.fault import Cut, Deliver, FaultPoint, LinkAction, Parcel, PowerOff
+from simulator.fault import Begin, Cut, Deliver, FaultPoint, LinkAction, Parcel, PowerOff
 from simulator.link import LinkError, LinkSettings
 from simulator.link.raw import RawLink
 
@@ -69,13 +69,19 @@ class World:
         self.judge = judge
         self.broker = TinyBroker()
         self.offs: list[PowerOff] = []
+        self.begun: list[Begin] = []
         self.received: list[bytes] = []
         self.lost: list[str] = []
 
     async def __aenter__(self) -> World:
         port = await self.broker.start()
         hooks = GateHooks(
-            uplink=self.up, downlink=self.down, pause=self.pause, power_off=self.offs.append, note=self.lost.append
+            uplink=self.up,
+            downlink=self.down,
+            pause=self.pause,
+            power_off=self.offs.append,
+            begin=self.begun.append,
+            note=self.lost.append,
         )
         self.gate = MqttGate(("127.0.0.1", port), hooks)
         await self.gate.start()
