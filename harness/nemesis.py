@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from harness.scenario_faults import ActionName
 from simulator.rng import Rng
 
-INTERRUPTING: Final = frozenset({"power_loss", "cut", "lose", "corrupt"})
+INTERRUPTING: Final = frozenset({"power_loss", "cut", "lose", "corrupt", "brownout"})
 """After these, the server asks for what is missing, in this wake or the next."""
 
 AFTERMATH_CHANCE: Final = 0.4
@@ -163,6 +163,7 @@ LASTING: Final[
     ("link", "slow_close", 30_000, (("delay_ms", (1_000, 60_000)),)),
     ("link", "blackhole", 30_000, ()),
     ("link", "one_way_loss", 30_000, (("way", ("up", "down")),)),
+    ("link", "packet_loss", 30_000, (("percent", (1.0, 10.0, 40.0)), ("resend_ms", (200, 1_000)), _WAYS)),
     ("device", "crash", 0, ()),
     ("device", "reset", 0, (("reason", ("sw", "int_wdt", "task_wdt")),)),
     ("device", "card_full", 6 * _HOUR_MS, ()),
@@ -172,6 +173,7 @@ LASTING: Final[
     ("device", "wake_skip", 0, (("count", (1, 3)),)),
     ("device", "twin", 0, (("stay_ms", (2_000, 20_000)),)),
     ("device", "clock_skew", 6 * _HOUR_MS, (("by_ms", (5_000, 600_000)), ("to", ("ahead", "behind")))),
+    ("device", "clock_drift", 6 * _HOUR_MS, (("by_ppm", (200, 50_000)), ("to", ("fast", "slow")))),
     ("device", "counter_reset", 0, ()),
 )
 """Where, what, longest in ms (0: as long as such a fault lasts), and settings to choose from.
@@ -182,6 +184,10 @@ Not among them: `corrupt_bytes` and flips in image bytes, which no server can re
 
 LASTING_CHANCE: Final = 0.12
 LASTING_FROM_MS_MAX: Final = 8_000
+AT_ONCE_CHANCE: Final = 0.25
+"""That it begins while the camera still looks for its network, which takes it half a second."""
+
+AT_ONCE_MS_MAX: Final = 600
 
 _SENT: Final = ("hello", "metadata", "chunk", "chunk", "chunk", "chunk")
 _RECEIVED: Final = ("snap", "resume", "missing_chunks", "ack_ok", "ack_ok", "send_image", "send_all_pending")
@@ -191,7 +197,7 @@ KINDS_OF_OUTAGE: Final = tuple(f"{kind.target} {kind.do}" for kind in _OUTAGES)
 
 def all_kinds() -> tuple[str, ...]:
     """Every kind that a schedule can hold, sorted: what a report lists even where it never struck."""
-    sent = {"power_loss", "cut", "lose", "duplicate", "corrupt", "delay"}
+    sent = {"power_loss", "cut", "lose", "duplicate", "corrupt", "delay", "brownout"}
     events = {f"{action} {event}.sent" for action in sent for event in _SENT}
     received = {f"{action} {event}.received" for action in ("lose", "duplicate", "power_loss") for event in _RECEIVED}
     lasting = {f"{action} {event}" for event, action, *_ in LASTING}
@@ -232,7 +238,7 @@ def _device_fault(rng: Rng, device: int, wake: int, chunks: int) -> DeviceFault:
     which: int | Literal["any"] = rng.below(chunks) if event == "chunk" else "any"
     if event == "chunk" and rng.chance(0.25):
         return _reordered(rng, device, wake, which)
-    match rng.below(6):
+    match rng.below(7):
         case 0:
             return DeviceFault(device, wake, event, "sent", which, "power_loss", (("for_ms", _dark_ms(rng)),))
         case 1:
@@ -243,6 +249,8 @@ def _device_fault(rng: Rng, device: int, wake: int, chunks: int) -> DeviceFault:
             copies = (("times", rng.between(1, 5)), ("within_ms", rng.between(0, 3_000)))
             return DeviceFault(device, wake, event, "sent", which, "duplicate", copies)
         case 4:
+            return DeviceFault(device, wake, event, "sent", which, "brownout")
+        case 5:
             broken = (("flip", rng.between(1, 8)), ("where", "json"))
             return DeviceFault(device, wake, event, "sent", which, "corrupt", broken)
         case _:
@@ -252,7 +260,7 @@ def _device_fault(rng: Rng, device: int, wake: int, chunks: int) -> DeviceFault:
 def _lasting(rng: Rng, device: int, wake: int) -> DeviceFault:
     event, action, longest_ms, settings = rng.choice(LASTING)
     parameters = tuple((name, rng.choice(values)) for name, values in settings)
-    from_ms = rng.between(0, LASTING_FROM_MS_MAX)
+    from_ms = rng.between(0, AT_ONCE_MS_MAX if rng.chance(AT_ONCE_CHANCE) else LASTING_FROM_MS_MAX)
     for_ms = rng.between(1_000, longest_ms) if longest_ms else None
     return DeviceFault(device, wake, event, "lasting", "any", action, parameters, 1, from_ms, for_ms)
 

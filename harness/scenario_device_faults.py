@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from harness.scenario_types import Duration, Shorthand, StrictModel
+from harness.scenario_types import Duration, Ppm, Shorthand, StrictModel
 
 ResetReason = Literal["poweron", "brownout", "panic", "sw", "int_wdt", "task_wdt", "wdt"]
 
@@ -68,6 +68,13 @@ class ClockSkew(StrictModel):
     to: Literal["ahead", "behind"] = Field("ahead", description="In which direction.")
 
 
+class ClockDrift(StrictModel):
+    """The device's clock runs fast or slow, in sleep too; NTP sets it right at each wake."""
+
+    by_ppm: Ppm = Field(alias="by", description="How far off it runs.", gt=0, le=100_000)
+    to: Literal["fast", "slow"] = Field("slow", description="In which direction.")
+
+
 class CounterReset(StrictModel):
     """The image counter starts again: the next photo is image_1.jpg."""
 
@@ -84,6 +91,7 @@ DeviceActionName = Literal[
     "wake_skip",
     "twin",
     "clock_skew",
+    "clock_drift",
     "counter_reset",
 ]
 
@@ -114,4 +122,7 @@ class DeviceActions(StrictModel):
         None, description="A second device of the same id; a duration stands for `stay`."
     )
     clock_skew: ClockSkew | None = Field(None, description="Its clock is wrong.")
+    clock_drift: Annotated[ClockDrift, Shorthand("by", schema=_TEXT)] | None = Field(
+        None, description="Its clock runs slow, or fast; parts per million such as 200ppm stand for `by`."
+    )
     counter_reset: CounterReset | None = Field(None, description="The image counter starts again.")

@@ -18,7 +18,7 @@ LINK_ACTIONS: Final[tuple[LinkActionName, ...]] = get_args(LinkActionName)
 DEVICE_ACTIONS: Final[tuple[DeviceActionName, ...]] = get_args(DeviceActionName)
 ActionName = MessageActionName | LinkActionName | DeviceActionName
 ACTION_NAMES: Final[tuple[ActionName, ...]] = (*MESSAGE_ACTIONS, *LINK_ACTIONS, *DEVICE_ACTIONS)
-HEALED_DEVICE_ACTIONS: Final = ("card_full", "battery_death", "clock_skew")
+HEALED_DEVICE_ACTIONS: Final = ("card_full", "battery_death", "clock_skew", "clock_drift")
 """Faults of a device that last until they are healed; the others are over at once or by themselves."""
 
 NEEDED: Final = {
@@ -29,9 +29,11 @@ NEEDED: Final = {
     "truncate": "{truncate: 1500B}",
     "slow_close": "{slow_close: 1m}",
     "one_way_loss": "{one_way_loss: up}",
+    "packet_loss": "{packet_loss: 5%}",
     "wake_early": "{wake_early: 30m}",
     "wake_late": "{wake_late: 2h}",
     "clock_skew": "{clock_skew: {by: 2h}}",
+    "clock_drift": "{clock_drift: 200ppm}",
 }
 """Actions that can't be one word, and how they are written."""
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from harness.scenario_types import Duration, Shorthand, Size, StrictModel
+from harness.scenario_types import Duration, Percent, Shorthand, Size, StrictModel
 
 Ways = Annotated[Literal["up", "down", "both"], Field(description="`up`: from the device; `down`: to it; `both` ways.")]
 
@@ -75,6 +75,14 @@ class OneWayLoss(StrictModel):
     way: Literal["up", "down"] = Field(description="`up`: what the device sends; `down`: what it is sent.")
 
 
+class PacketLoss(StrictModel):
+    """Packets are lost, and TCP sends them again."""
+
+    percent: Percent = Field(description="How many of a hundred.", gt=0, le=90)
+    resend_ms: Duration = Field(200, alias="resend", description="Until the first is sent again; then twice as long.")
+    way: Ways = "both"
+
+
 class CorruptBytes(StrictModel):
     """Bits of one byte of the stream flip."""
 
@@ -94,6 +102,7 @@ LinkActionName = Literal[
     "slow_close",
     "blackhole",
     "one_way_loss",
+    "packet_loss",
     "corrupt_bytes",
 ]
 
@@ -128,5 +137,8 @@ class LinkActions(StrictModel):
     blackhole: Blackhole | None = Field(None, description="Everything vanishes while TCP seems to live.")
     one_way_loss: Annotated[OneWayLoss, Shorthand("way", schema=_TEXT)] | None = Field(
         None, description="Everything of one way vanishes; `up` or `down` stands for `way`."
+    )
+    packet_loss: Annotated[PacketLoss, Shorthand("percent", schema=_TEXT)] | None = Field(
+        None, description="Packets are lost and sent again; a share such as 5% stands for `percent`."
     )
     corrupt_bytes: CorruptBytes | None = Field(None, description="Bits of one byte of the stream flip.")

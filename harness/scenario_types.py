@@ -27,7 +27,17 @@ from harness.addresses import (
     parse_address,
     parse_who,
 )
-from harness.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration_ms, parse_instant, parse_size_bytes
+from harness.units import (
+    DURATION_PATTERN,
+    PERCENT_PATTERN,
+    PPM_PATTERN,
+    SIZE_PATTERN,
+    parse_duration_ms,
+    parse_instant,
+    parse_percent,
+    parse_ppm,
+    parse_size_bytes,
+)
 
 Scalar = str | int | float | bool | None
 """A plain YAML value."""
@@ -82,6 +92,20 @@ Size = Annotated[
     WithJsonSchema({"title": "size", "type": "string", "pattern": SIZE_PATTERN, "examples": ["800B", "10kB", "10KiB"]}),
 ]
 """Bytes."""
+
+Percent = Annotated[
+    float,
+    BeforeValidator(parse_percent),
+    WithJsonSchema({"title": "share", "type": "string", "pattern": PERCENT_PATTERN, "examples": ["5%", "0.5%"]}),
+]
+"""Parts of a hundred."""
+
+Ppm = Annotated[
+    int,
+    BeforeValidator(parse_ppm),
+    WithJsonSchema({"title": "drift", "type": "string", "pattern": PPM_PATTERN, "examples": ["200ppm"]}),
+]
+"""Parts per million."""
 
 Instant = Annotated[
     datetime,

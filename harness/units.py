@@ -15,6 +15,8 @@ SIZE_MAX_BYTES: Final = 64 * 1_048_576
 
 DURATION_PATTERN: Final = r"^([0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h|d))+$"
 SIZE_PATTERN: Final = r"^[0-9]{1,9}(\.[0-9]{1,9})?(B|kB|MB|KiB|MiB)$"
+PERCENT_PATTERN: Final = r"^[0-9]{1,3}(\.[0-9]{1,6})?%$"
+PPM_PATTERN: Final = r"^[0-9]{1,7}ppm$"
 
 _MS_PER: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _BYTES_PER: Final = {"B": 1, "kB": 1_000, "MB": 1_000_000, "KiB": 1_024, "MiB": 1_048_576}
@@ -62,6 +64,24 @@ def parse_size_bytes(value: object) -> int:
     if total > SIZE_MAX_BYTES:
         raise LanguageError(f"{value} is too large", "at most 64MiB")
     return int(total)
+
+
+def parse_percent(value: object) -> float:
+    """`5%`, `0.5%` as parts of a hundred. Raises LanguageError."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise LanguageError(f"{value} has no unit", f"write {value}%")
+    if not isinstance(value, str) or not re.match(PERCENT_PATTERN, value):
+        raise LanguageError(f"{_shown(value)} is not a share", "for example 5% or 0.5%")
+    return float(value[:-1])
+
+
+def parse_ppm(value: object) -> int:
+    """`200ppm` as parts per million. Raises LanguageError."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise LanguageError(f"{value} has no unit", f"write {value}ppm")
+    if not isinstance(value, str) or not re.match(PPM_PATTERN, value):
+        raise LanguageError(f"{_shown(value)} is not parts per million", "for example 200ppm")
+    return int(value[:-3])
 
 
 def parse_instant(value: object) -> datetime:

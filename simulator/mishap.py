@@ -30,6 +30,9 @@ class Stricken(Protocol):
     def skew_clock(self, by_ms: int) -> None:
         """Its clock is wrong by so much more, whatever NTP says; below 0 is behind."""
 
+    def drift_clock(self, by_ppm: int) -> None:
+        """Its clock runs so much faster, in sleep too; below 0 is slower."""
+
     def restart_counter(self) -> None:
         """The next photo is image_1.jpg."""
 

@@ -29,6 +29,7 @@ class Mishaps(Windows):
         super().__init__(owner, line)
         self._owner = owner
         self._shift_ms = 0
+        self._drift_ppm = 0
 
     def strike_device(self, fault: Any) -> Callable[[], None] | None:
         """The device itself is struck."""
@@ -43,7 +44,9 @@ class Mishaps(Windows):
     def next_wake_ms(self, at_ms: int) -> int:
         """When the device really wakes that means to wake at `at_ms`; a wrong timer is right again after that."""
         shift_ms, self._shift_ms = self._shift_ms, 0
-        return at_ms if not shift_ms else max(at_ms + shift_ms, self._owner.clock.now_ms() + WAKE_MIN_AHEAD_MS)
+        now_ms = self._owner.clock.now_ms()
+        shift_ms -= round((at_ms - now_ms) * self._drift_ppm / (1_000_000 + self._drift_ppm))
+        return at_ms if not shift_ms else max(at_ms + shift_ms, now_ms + WAKE_MIN_AHEAD_MS)
 
     # -- what faults do (`Stricken`) -----------------------------------------------------------------------
 
@@ -65,6 +68,9 @@ class Mishaps(Windows):
 
     def skew_clock(self, by_ms: int) -> None:
         self._owner.device.clock.skew(by_ms)
+
+    def drift_clock(self, by_ppm: int) -> None:
+        self._drift_ppm += by_ppm
 
     def restart_counter(self) -> None:
         self._owner.device.card.counter = 0

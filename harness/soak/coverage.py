@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import server.session
+from harness.soak.people import ACTS
 from simulator import device_states
 from simulator.catalogue import rows
 from simulator.device_states import Event, State
@@ -37,6 +38,7 @@ class Coverage:
 
     def __init__(self, fault_kinds: Iterable[str]) -> None:
         self.faults: Counter[str] = Counter(dict.fromkeys(fault_kinds, 0))
+        self.people: Counter[str] = Counter(dict.fromkeys(ACTS, 0))
         self.signs: Counter[str] = Counter()
         """Hits by the sign of a row of the catalogue, `harness.fault_signs`."""
         self._rows = rows()  # now: each fault's module, imported as it first strikes, would look like a leak
@@ -57,6 +59,7 @@ class Coverage:
         return {
             "faults": dict(self.faults),
             "signs": dict(self.signs),
+            "people": dict(self.people),
             "server": [[*key, hits] for key, hits in sorted(self._server.hits.items())],
             "device": [
                 [state.name, event.name, hits]
@@ -69,13 +72,14 @@ class Coverage:
         """Count on from the hits of `memory`."""
         self.faults.update(memory["faults"])
         self.signs.update(memory["signs"])
+        self.people.update(memory["people"])
         for *key, hits in memory["server"]:
             self._server.hits[tuple(key)] += hits
         for state, event, hits in memory["device"]:
             self._device[State[state]].hits[Event[event]] += hits
 
     def table(self) -> dict[str, dict[str, int]]:
-        """Hits by name: `catalogue` (every row of it), `faults` (by step of the protocol), `server`, `device`."""
+        """Hits by name: `catalogue` (all its rows), `faults` (by step of the protocol), `server`, `device`, `people`."""
         catalogue = {f"{row.layer}: {row.name}": self.signs[row.sign] for row in self._rows}
         server_hits = {
             f"{state} -- {event} -> {target}": self._server.hits[state, event]
@@ -91,6 +95,7 @@ class Coverage:
             "faults": dict(sorted(self.faults.items())),
             "server": server_hits,
             "device": device_hits,
+            "people": dict(self.people),
         }
 
 

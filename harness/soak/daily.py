@@ -230,7 +230,7 @@ class Daily:
     def _settle(self, evidence: Evidence, window: datetime) -> None:
         """Captures that are stored and let go of are looked at for as long as their rows count as new."""
         for capture, entry in zip(list(self._captures.values()), evidence.ledger, strict=False):
-            is_good = capture.released and entry.outcome in (Outcome.STORED, Outcome.REFUSED)
+            is_good = capture.released and entry.outcome in (Outcome.STORED, Outcome.REFUSED, Outcome.LOST_BY_DEVICE)
             if capture.settled_at is None and is_good:
                 capture.settled_at = self._looked_at
                 self.settled += 1

@@ -24,6 +24,7 @@ from harness.soak.daily import SAFETY, Daily
 from harness.soak.history import SoakHistory
 from harness.soak.machine import Costs, give_back, heap_bytes, rss_bytes
 from harness.soak.order import DAY_MS, SoakOrder
+from harness.soak.people import acts_of_day, let_people_act
 from harness.soak.striking import Striker
 from harness.soak.telling import DayEnded, Ticked, Told
 
@@ -99,11 +100,15 @@ class _Life:
             if not acting.done():
                 await self._striker.outages.join()
             acting.cancel()
+        await let_people_act(self._bench, ())
 
     async def _day(self, day: int, acting: asyncio.Task[None]) -> dict[str, Any]:
         """Returns its sample."""
         bench, order = self._bench, self._setting.order
         self._began = bench.clock.now()
+        acts = acts_of_day(order.seed, day, order.devices)
+        await let_people_act(bench, acts)
+        self._setting.coverage.people.update(act.name for act in acts)
         self._striker.arm(planned_day(order.seed, day, order.devices, order.wakes_per_day, order.chunks))
         if day == 0:
             for dut in bench.duts:

@@ -191,6 +191,7 @@ def _coverage(coverage: Mapping[str, Mapping[str, int]]) -> str:
         "faults": "Faults by step of the protocol",
         "server": "Moves of the server's table",
         "device": "Moves of the device's table",
+        "people": "What people did to the fleet",
     }
     tables = []
     for part, title in titles.items():

@@ -28,6 +28,7 @@ CATALOGUE: Final[dict[str, str]] = {
     "slow_close": "simulator.faults.slow_close:SlowClose",
     "blackhole": "simulator.faults.blackhole:Blackhole",
     "one_way_loss": "simulator.faults.one_way_loss:OneWayLoss",
+    "packet_loss": "simulator.faults.packet_loss:PacketLoss",
     "corrupt_bytes": "simulator.faults.corrupt_bytes:CorruptBytes",
     # device
     "power_loss": "simulator.faults.power_loss:PowerLoss",
@@ -42,6 +43,7 @@ CATALOGUE: Final[dict[str, str]] = {
     "wake_skip": "simulator.faults.wake_skip:WakeSkip",
     "twin": "simulator.faults.twin:Twin",
     "clock_skew": "simulator.faults.clock_skew:ClockSkew",
+    "clock_drift": "simulator.faults.clock_drift:ClockDrift",
     "counter_reset": "simulator.faults.counter_reset:CounterReset",
     "wifi_down": "simulator.faults.wifi_down",
     "old_firmware": "simulator.faults.old_firmware",

@@ -35,6 +35,8 @@ ASKED_FOR: Final[dict[str, tuple[str, ...]]] = {
     "Link: slow close": ("slow_close",),
     "Link: blackhole with live TCP": ("blackhole",),
     "Link: one-way loss": ("one_way_loss",),
+    "Link: loss as a percentage": ("packet_loss",),
+    "R13: drift 200 ppm": ("clock_drift",),
     "Link: corrupt byte": ("corrupt_bytes", "corrupt"),
     "Link: truncate": ("truncate",),
     "Device: crash at chunk k": ("crash",),

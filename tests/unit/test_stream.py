@@ -24,9 +24,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "slow_close": {"delay_ms": 60_000},
     "blackhole": {},
     "one_way_loss": {"way": "up"},
+    "packet_loss": {"percent": 50.0},
     "corrupt_bytes": {"after_bytes": 4, "flip": 2},
 }
-KEEPING = ("latency", "bandwidth", "slicer", "slow_close")
+KEEPING = ("latency", "bandwidth", "slicer", "slow_close", "packet_loss")
 """These change times only."""
 
 

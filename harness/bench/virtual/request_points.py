@@ -50,10 +50,10 @@ class Strike:
         return True
 
     def _is_at(self, text: str, is_parse: bool) -> bool:
+        if is_parse and (self.how == "fail" or self.at != "request"):
+            return False  # it only says what a later request will run, and fails for no reason that comes and goes
         if self.at == "request":
             return True
-        if is_parse:
-            return False  # it only says what a later request will run
         return is_commit(text) if self.at == "commit" else self.at.casefold() in text.casefold()
 
 
