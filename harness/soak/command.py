@@ -84,7 +84,8 @@ def _soak(files: RunFiles, *, resumes: bool) -> int:
     folder = files.folder / FOLDER
     order, database = read_order(folder, version())
     is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-    progress = Progress(sys.stderr, days=order.days, tty=is_terminal)
+    columns = shutil.get_terminal_size().columns if is_terminal else None
+    progress = Progress(sys.stderr, days=order.days, columns=columns)
     night = _Night(began_s=monotonic_s())
     sys.stderr.write(f"{files.folder}: {order.devices} cameras, {order.days} days, seed {order.seed}\n")
     try:

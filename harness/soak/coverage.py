@@ -79,7 +79,7 @@ class Coverage:
             self._device[State[state]].hits[Event[event]] += hits
 
     def table(self) -> dict[str, dict[str, int]]:
-        """Hits by name: `catalogue` (all its rows), `faults` (by step of the protocol), `server`, `device`, `people`."""
+        """Hits by name: `catalogue` (all rows), `faults` (by step of the protocol), `server`, `device`, `people`."""
         catalogue = {f"{row.layer}: {row.name}": self.signs[row.sign] for row in self._rows}
         server_hits = {
             f"{state} -- {event} -> {target}": self._server.hits[state, event]

@@ -12,10 +12,10 @@ from harness.soak.plot import COLOURS_MAX, Window, plot
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1c2330; --dim: #5b6677; --paper: #fbfbfa; --card: #fff; --line: #dde1e7;
-  --fault: #e8a13a80; --good: #1a7f4b; --bad: #c0321f; --c0: #2463c4; --c1: #d9742b; --c2: #218a5d; --c3: #a33ea1;
+  --fault: #e8a13a59; --good: #1a7f4b; --bad: #c0321f; --c0: #2463c4; --c1: #d9742b; --c2: #218a5d; --c3: #a33ea1;
   --c4: #8a7a13; --c5: #667085; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --dim: #9aa5b5; --paper: #14171c; --card: #1c2027;
-  --line: #333a45; --fault: #e6a83b66; --good: #4cc38a; --bad: #ff7a66; --c0: #6ea8ff; --c1: #ffab70; --c2: #5fd3a3;
+  --line: #333a45; --fault: #e6a83b4d; --good: #4cc38a; --bad: #ff7a66; --c0: #6ea8ff; --c1: #ffab70; --c2: #5fd3a3;
   --c3: #dd8ce0; --c4: #d9c75a; --c5: #98a2b3; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 1400px; padding: 24px; font: 15px/1.5 system-ui, sans-serif; color: var(--ink);
@@ -43,6 +43,9 @@ td.n, th.n { text-align: right; white-space: nowrap; font-variant-numeric: tabul
 """
 
 _OUTAGE_WORDS: Final = ("server", "broker", "database")
+
+_LONG_S: Final = 3 * 3_600
+"""Latencies from here on are shown in hours."""
 
 
 def page(document: Mapping[str, Any], ended: ScenarioEnded) -> str:
@@ -141,7 +144,8 @@ def _of_images(samples: Sequence[Mapping[str, Any]]) -> Figures:
     lines = {word: _column(samples, name) for word, name in names.items()}
     yield "Images not complete, at each day's end", "", lines
     names = {"median": "latency_p50_s", "95 of 100": "latency_p95_s", "longest": "latency_max_s"}
-    yield "From photo to complete", "s", {word: _column(samples, name) for word, name in names.items()}
+    unit, scale = ("h", 1 / 3_600) if max(_column(samples, "latency_max_s")) >= _LONG_S else ("s", 1.0)
+    yield "From photo to complete", unit, {word: _column(samples, name, scale) for word, name in names.items()}
 
 
 def _of_work(samples: Sequence[Mapping[str, Any]]) -> Figures:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from math import ceil, floor, log10
 from typing import Final
 
 WIDTH: Final = 640
@@ -14,7 +15,7 @@ RIGHT: Final = 10
 TOP: Final = 10
 BOTTOM: Final = 24
 COLOURS_MAX: Final = 6
-WINDOW_WIDTH_MIN: Final = 1.5
+WINDOW_WIDTH_MIN: Final = 1.0
 """An outage of seconds in a month would be too thin to see."""
 
 DOTTED_POINTS_MAX: Final = 12
@@ -40,7 +41,7 @@ def plot(
     windows: Sequence[Window] = (),
 ) -> str:
     """A figure with one line for each name over `days` since the start; fault windows are shaded."""
-    top = max((value for values in lines.values() for value in values), default=0.0) or 1.0
+    top, step_of_grid = _scale(max((value for values in lines.values() for value in values), default=0.0))
     last = days[-1] if days else 1.0
     width, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
@@ -56,7 +57,8 @@ def plot(
         f"<title>{escape(window.name)}, day {window.began:.2f}</title></rect>"
         for window in windows
     )
-    grid = "".join(_grid_line(y_of(top * part / 4), _short(top * part / 4)) for part in range(5))
+    parts = range(round(top / step_of_grid) + 1)
+    grid = "".join(_grid_line(y_of(step_of_grid * part), _short(step_of_grid * part)) for part in parts)
     step = -(-len(days) // POINTS_MAX) or 1
     paths, legend = [], []
     for number, (name, values) in enumerate(lines.items()):
@@ -69,9 +71,10 @@ def plot(
         )
         paths.append(f'<polyline class="{colour}" points="{path}"/>{marks}')
         legend.append(f'<span><i class="{colour}"></i>{escape(name)}</span>')
-    axis = (
-        f'<text x="{LEFT}" y="{HEIGHT - 6}">start</text>'
-        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">day {last:g}</text>'
+    axis = f'<text x="{LEFT}" y="{HEIGHT - 6}">start</text>' + "".join(
+        f'<text x="{x_of(day):.1f}" y="{HEIGHT - 6}" text-anchor="{"end" if day == last else "middle"}">'
+        f"day {day:g}</text>"
+        for day in _marked_days(last)
     )
     shown_unit = f" ({escape(unit)})" if unit else ""
     return (
@@ -87,6 +90,24 @@ def _grid_line(y: float, text: str) -> str:
         f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - RIGHT}" y2="{y:.1f}"/>'
         f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>'
     )
+
+
+def _scale(highest: float) -> tuple[float, float]:
+    """The top of an axis and the step of its grid: a round number 3 to 6 times."""
+    if highest < 1e-9:
+        return 1.0, 0.25
+    magnitude: float = 10.0 ** floor(log10(highest / 3))
+    step = max(factor * magnitude for factor in (1, 2, 2.5, 5) if factor * magnitude <= highest / 2.9)
+    return ceil(highest / step - 1e-9) * step, step
+
+
+def _marked_days(last: float) -> list[float]:
+    """Days that the axis names: about five, and the last."""
+    if last < 2:
+        return [last]
+    _, step = _scale(last)
+    step = max(1.0, float(round(step)))
+    return [*(step * part for part in range(1, int(last / step) + 1) if last - step * part > step / 2), last]
 
 
 def _short(value: float) -> str:

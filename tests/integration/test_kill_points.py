@@ -16,7 +16,7 @@ from harness.verdict import Verdict
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
-FIRST = {"kill": 3, "lose_answer": 8, "fail": 13, "crash": 18}
+FIRST = {"kill": 3, "lose_answer": 8, "fail": 5, "crash": 18}
 """A photo is more than 40 requests."""
 
 EVERY = 20
