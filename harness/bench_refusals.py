@@ -13,12 +13,13 @@ from simulator.step_faults import HEALING, new_fault
 
 def refuse_impossible(plans: Sequence[Plan], bench: BenchName) -> None:
     """Raises ScenarioError with everything in the plans that the bench can't do."""
-    found = dict.fromkeys(mistake for plan in plans for mistake in _mistakes(plan, bench))
+    found = dict.fromkeys(mistake for plan in plans for mistake in refusals_of_bench(plan, bench))
     if found:
         raise ScenarioError(found)
 
 
-def _mistakes(plan: Plan, bench: BenchName) -> Iterator[Mistake]:
+def refusals_of_bench(plan: Plan, bench: BenchName) -> Iterator[Mistake]:
+    """Everything of this plan that the bench can't do, each with its line and the reason."""
     for place, path, name, reason in (found for step in plan.steps for found in _refused(step, bench)):
         why = f"{name} is not to be had in the {bench} bench: {reason}"
         yield Mistake(plan.path, place.line, path, why, "run it with --bench embedded")

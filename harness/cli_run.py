@@ -12,20 +12,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from harness.bench_refusals import refuse_impossible
 from harness.dut.boards_of_run import LOOPBACK, duts_of, locked
-from harness.dut.kinds import DutOrder, refuse_for_devices
+from harness.dut.kinds import DutOrder
 from harness.errors import BenchUnavailable, UsageError
 from harness.events import Event, Reporter
+from harness.fitting import fitting
 from harness.flakes import FlakeLedger
 from harness.machine import run_name, version
-from harness.plan import Plan
 from harness.report.files import RunFiles
 from harness.report.json_lines import JsonLinesReporter
 from harness.report.junit import JunitReporter
 from harness.report.terminal import TerminalReporter
 from harness.run_one import BenchKind
-from harness.selection import Selection, plans_for
+from harness.selection import Selection, named_files, plans_for
 from harness.suite import Suite, SuiteOptions
 from harness.verdict import EXIT_INTERRUPTED, exit_code
 
@@ -59,9 +58,9 @@ class RunOrder:
 def run_command(order: RunOrder) -> int:
     """Runs the scenarios; returns the exit code. Raises UsageError, ScenarioError, BenchUnavailable."""
     duts = duts_of(order.dut, order.boards, order.broker_listen, order.firmware)
-    plans = plans_for(order.selection, macs=[board.mac for board in duts.boards])
-    refuse_for_devices(plans, duts, order.bench)
-    _check_bench(order, plans)
+    asked = plans_for(order.selection, macs=[board.mac for board in duts.boards])
+    plans, left_out = fitting(asked, duts, order.bench, named_files(order.selection.paths))
+    _check_bench(order)
     try:
         files = RunFiles(order.runs_folder, run_name(), wakestorm=version())
     except OSError as error:
@@ -77,6 +76,7 @@ def run_command(order: RunOrder) -> int:
         duts=duts,
         retries=order.retries,
         quarantine=flakes.quarantined() if flakes is not None else frozenset(),
+        left_out=left_out,
         errors_log=errors_log,
     )
     terminal = _terminal()
@@ -114,9 +114,8 @@ def _workers(order: RunOrder, duts: DutOrder) -> int:
     return order.workers or (cores * PROCESSES_WORKERS_PER_CORE if order.bench == "processes" else cores)
 
 
-def _check_bench(order: RunOrder, plans: list[Plan]) -> None:
+def _check_bench(order: RunOrder) -> None:
     """Says at once what every scenario would find out."""
-    refuse_impossible(plans, order.bench)
     if order.bench == "processes":
         from harness.bench.brokers import BrokerKind, missing_reason
 

@@ -81,13 +81,24 @@ class ScenarioResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A scenario of a folder that these devices or this bench can not play; `hint` says how to run it."""
+
+    scenario: str
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteStarted:
-    """`planned`: ids of all scenarios, in plan order."""
+    """`planned`: ids of all scenarios, in plan order; `left_out` are not among them."""
 
     planned: tuple[str, ...]
     bench: str
     seed: int | None
     workers: int = 1
+    dut: str = "simulated"
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

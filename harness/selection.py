@@ -66,6 +66,17 @@ def scenario_files(paths: Sequence[str]) -> dict[Path, list[str]]:
     return files
 
 
+def named_files(paths: Sequence[str]) -> frozenset[str]:
+    """The files that were asked for by name, as their plans name them; what a folder brings is not among them."""
+    found = set()
+    for text in paths:
+        name = text if Path(text).exists() else text.partition(CASE_MARK)[0]
+        file = _located(Path(name))
+        if file.is_file():
+            found.add(_shown(file).as_posix())
+    return frozenset(found)
+
+
 def loaded_scenarios(paths: Sequence[str]) -> list[tuple[LoadedScenario, list[str]]]:
     """Every file read, with the cases asked for. Raises one ScenarioError with the mistakes of all files."""
     loaded: list[tuple[LoadedScenario, list[str]]] = []

@@ -23,6 +23,7 @@ from harness.errors import BenchUnavailable
 from harness.events import (
     AttemptFailed,
     Event,
+    LeftOut,
     ScenarioEnded,
     ScenarioResult,
     ScenarioStarted,
@@ -61,6 +62,7 @@ class SuiteOptions:
     duts: DutOrder = field(default_factory=DutOrder)
     retries: int = 0
     quarantine: frozenset[str] = frozenset()
+    left_out: tuple[LeftOut, ...] = ()
     errors_log: Path
 
 
@@ -93,7 +95,15 @@ class Suite:
             around = run_blocking(prepared(cluster, self._plans, self._options, f"ws_{self._run_token}_sql"))
             count = max(1, min(self._options.workers, len(self._planned)))
             options = self._options
-            self._on_event(SuiteStarted(planned=self._planned, bench=options.bench, seed=options.seed, workers=count))
+            started = SuiteStarted(
+                planned=self._planned,
+                bench=options.bench,
+                seed=options.seed,
+                workers=count,
+                dut=options.duts.word,
+                left_out=options.left_out,
+            )
+            self._on_event(started)
             try:
                 self._loop(around, folder, count)
             except BaseException:

@@ -57,6 +57,7 @@ class RunFiles:
 
     def _document(self, end: SuiteEnded, results: Sequence[ScenarioResult]) -> VerdictDocument:
         planned = self._started.planned if self._started else ()
+        left_out = self._started.left_out if self._started else ()
         count = {verdict: sum(result.verdict is verdict for result in results) for verdict in Verdict}
         return VerdictDocument(
             version=VERSION,
@@ -73,8 +74,10 @@ class RunFiles:
                 inconclusive=count[Verdict.INCONCLUSIVE],
                 error=count[Verdict.ERROR],
                 not_run=len(set(planned) - {result.id for result in results}),
+                not_for_dut=len(left_out),
             ),
             scenarios=tuple(results),
+            not_for_dut=left_out,
         )
 
 

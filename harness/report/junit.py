@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from harness.events import Event, ScenarioEnded, ScenarioResult, SuiteEnded, SuiteStarted
+from harness.events import Event, LeftOut, ScenarioEnded, ScenarioResult, SuiteEnded, SuiteStarted
 from harness.report.words import failure_lines
 from harness.verdict import Verdict
 
@@ -21,6 +21,7 @@ class JunitReporter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._planned: tuple[str, ...] = ()
+        self._left_out: tuple[LeftOut, ...] = ()
         self._results: dict[str, ScenarioResult] = {}
 
     def on_event(self, event: Event) -> None:
@@ -28,6 +29,7 @@ class JunitReporter:
         match event:
             case SuiteStarted():
                 self._planned = event.planned
+                self._left_out = event.left_out
             case ScenarioEnded(result=result):
                 self._results[result.id] = result
             case SuiteEnded():
@@ -35,14 +37,23 @@ class JunitReporter:
                 known = [self._results[name] for name in order if name in self._results]
                 not_run = [name for name in order if name not in self._results]
                 draft = self._path.with_name(f".{self._path.name}.part")
-                draft.write_bytes(junit_xml(known, not_run, wall_s=event.wall_s))
+                draft.write_bytes(junit_xml(known, not_run, self._left_out, wall_s=event.wall_s))
                 draft.replace(self._path)
             case _:
                 pass
 
 
-def junit_xml(results: Sequence[ScenarioResult], not_run: Sequence[str] = (), *, wall_s: float = 0.0) -> bytes:
-    """The document. FAIL is a failure; ERROR, INCONCLUSIVE and a scenario without result are errors."""
+def junit_xml(
+    results: Sequence[ScenarioResult],
+    not_run: Sequence[str] = (),
+    left_out: Sequence[LeftOut] = (),
+    *,
+    wall_s: float = 0.0,
+) -> bytes:
+    """The document. FAIL is a failure; ERROR, INCONCLUSIVE and a scenario without result are errors.
+
+    What a folder has left out is skipped, with the reason.
+    """
     by_file: dict[str, list[ET.Element]] = {}
     for result in results:
         by_file.setdefault(result.file, []).append(_case(result))
@@ -50,6 +61,10 @@ def junit_xml(results: Sequence[ScenarioResult], not_run: Sequence[str] = (), *,
         case = ET.Element("testcase", name=_legal(name), classname=_class_name(name), time="0.000")
         ET.SubElement(case, "error", type="not run", message="the run ended before this scenario did")
         by_file.setdefault(name.partition("::")[0], []).append(case)
+    for one in left_out:
+        case = ET.Element("testcase", name=_legal(one.scenario), classname=_class_name(one.scenario), time="0.000")
+        ET.SubElement(case, "skipped", message=_legal(f"not for this DUT: {one.reason} ({one.hint})"))
+        by_file.setdefault(one.scenario.partition("::")[0], []).append(case)
     root = ET.Element("testsuites", name="wakestorm", time=f"{wall_s:.3f}")
     for file, cases in by_file.items():
         suite = ET.SubElement(root, "testsuite", name=_legal(file))
@@ -94,7 +109,7 @@ def _count(element: ET.Element, cases: Sequence[ET.Element]) -> None:
     element.set("failures", str(sum(case.find("failure") is not None for case in cases)))
     element.set("errors", str(sum(case.find("error") is not None for case in cases)))
     if element.tag == "testsuite":
-        element.set("skipped", "0")
+        element.set("skipped", str(sum(case.find("skipped") is not None for case in cases)))
         element.set("time", f"{sum(float(case.get('time', '0')) for case in cases):.3f}")
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.events import ScenarioResult
+from harness.events import LeftOut, ScenarioResult
 from harness.verdict import Verdict
 
 VERSION: Final = 1
@@ -19,13 +19,17 @@ SCHEMA_PATH: Final = Path("docs/verdict.schema.json")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdicts:
-    """How many scenarios ended how; `not_run` were planned but have no result (the run was stopped)."""
+    """How many scenarios ended how; `not_run` were planned but have no result (the run was stopped).
+
+    `not_for_dut` were in a folder that was run, and these devices or this bench can not play them.
+    """
 
     passed: int
     failed: int
     inconclusive: int
     error: int
     not_run: int
+    not_for_dut: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,7 @@ class VerdictDocument:
     wall_s: float
     counts: Verdicts
     scenarios: tuple[ScenarioResult, ...]
+    not_for_dut: tuple[LeftOut, ...] = ()
 
 
 def verdict_schema() -> dict[str, Any]:

@@ -22,7 +22,7 @@ from harness.events import (
     SuiteStarted,
     reproduce_command,
 )
-from harness.report.words import counted_verdicts, failure_lines, ledger_text, printable
+from harness.report.words import counted_verdicts, failure_lines, ledger_text, left_out_lines, printable
 from harness.units import duration_text
 from harness.verdict import Verdict
 
@@ -61,6 +61,7 @@ class TerminalReporter:
         self._running: dict[str, _Running] = {}
         self._results: list[ScenarioResult] = []
         self._planned = 0
+        self._left_out = 0
 
     def on_event(self, event: Event) -> None:
         """Shows the event."""
@@ -90,8 +91,11 @@ class TerminalReporter:
 
     def _begin(self, event: SuiteStarted) -> None:
         self._planned = len(event.planned)
+        self._left_out = len(event.left_out)
         plural = "scenario" if self._planned == 1 else "scenarios"
         self._print(f"{self._planned} {plural}, {event.bench} bench, {event.workers} at a time")
+        for line in left_out_lines(event.left_out, event.dut):
+            self._print(line)
         if self._tty:
             self._live = Live(
                 self._display(), console=self._console, refresh_per_second=8, transient=True, redirect_stdout=False
@@ -138,7 +142,7 @@ class TerminalReporter:
             summary.append(f"{not_run} planned but not run")
         for line in summary:
             self._print(line)
-        self._print_verdict(event.verdict.value, event.verdict, f"  {counted_verdicts(self._results)}")
+        self._print_verdict(event.verdict.value, event.verdict, f"  {counted_verdicts(self._results, self._left_out)}")
 
     def _failures(self, result: ScenarioResult) -> None:
         self._print("")

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, Final
 
-from harness.events import Failure, Row, ScenarioResult
+from harness.events import Failure, LeftOut, Row, ScenarioResult
 from harness.jsonable import json_line
 from harness.sequence import TELLING
 from harness.verdict import Verdict
@@ -91,7 +91,23 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
-def counted_verdicts(results: Sequence[ScenarioResult]) -> str:
+LEFT_OUT_SHOWN_MAX: Final = 12
+
+
+def left_out_lines(left_out: Sequence[LeftOut], dut: str) -> list[str]:
+    """A line for each file that the run leaves out, with the first reason and how to run it."""
+    by_file: dict[str, LeftOut] = {}
+    for one in left_out:
+        by_file.setdefault(one.scenario.partition("::")[0], one)
+    lines = [
+        f"not for this DUT ({dut}): {file}: {one.reason}" + (f"; {one.hint}" if one.hint else "")
+        for file, one in list(by_file.items())[:LEFT_OUT_SHOWN_MAX]
+    ]
+    more = len(by_file) - LEFT_OUT_SHOWN_MAX
+    return [*lines, f"not for this DUT ({dut}): {more} more files; verdict.json has them all"] if more > 0 else lines
+
+
+def counted_verdicts(results: Sequence[ScenarioResult], left_out: int = 0) -> str:
     """`48 scenarios: 46 passed, 1 failed, 1 inconclusive`; zeroes other than `passed` are left out."""
     words = {
         Verdict.PASS: "passed",
@@ -103,6 +119,7 @@ def counted_verdicts(results: Sequence[ScenarioResult]) -> str:
     parts = [f"{counts[v]} {word}" for v, word in words.items() if counts[v] or v is Verdict.PASS]
     later = [result.attempt for result in results if result.attempt > 1 and result.verdict is Verdict.PASS]
     parts += [f"{later.count(attempt)} passed on attempt {attempt}" for attempt in sorted(set(later))]
+    parts += [f"{left_out} not for this DUT"] if left_out else []
     plural = "scenario" if len(results) == 1 else "scenarios"
     return f"{len(results)} {plural}: {', '.join(parts)}"
 

@@ -31,7 +31,14 @@ def test_verdict_json_follows_its_published_schema(tmp_path: Path) -> None:
     document = json.loads((files.folder / "verdict.json").read_text())
     jsonschema.validate(document, verdict_schema())
     assert document["verdict"] == "FAIL"
-    assert document["counts"] == {"passed": 1, "failed": 1, "inconclusive": 1, "error": 0, "not_run": 0}
+    assert document["counts"] == {
+        "passed": 1,
+        "failed": 1,
+        "inconclusive": 1,
+        "error": 0,
+        "not_run": 0,
+        "not_for_dut": 0,
+    }
     assert document["run"] == "2026-01-05T12-00-00Z"
     assert document["scenarios"][1]["failures"][0]["rows"][0]["received_chunks"] == 6
 

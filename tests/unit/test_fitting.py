@@ -1,0 +1,66 @@
+"""A folder leaves out what the devices can't play, and says so everywhere; a file that is named must fit."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from harness.dut.kinds import DutOrder
+from harness.errors import ScenarioError
+from harness.events import Event, LeftOut, SuiteEnded, SuiteStarted
+from harness.fitting import fitting
+from harness.report.files import RunFiles
+from harness.report.junit import JunitReporter
+from harness.report.terminal import TerminalReporter
+from harness.selection import Selection, named_files, plans_for
+from harness.verdict import Verdict
+
+PANIC = "scenarios/hil/a-panic-on-the-console.yaml"
+UPGRADE = "scenarios/hil/upgrade-in-the-middle-of-a-pending-image.yaml"
+PHOTO = "scenarios/smoke/photo-is-stored.yaml"
+
+
+def test_a_folder_leaves_out_what_does_not_fit_with_the_reason() -> None:
+    paths = ["scenarios/hil", PHOTO]
+    plans, left = fitting(plans_for(Selection(paths=paths)), DutOrder(), "embedded", named_files(paths))
+    assert {plan.path for plan in plans} == {PHOTO}
+    assert [(one.scenario, one.reason) for one in left] == [
+        (PANIC, "a simulated camera has no serial console"),
+        (UPGRADE, "a simulated camera has no flash"),
+    ]
+    assert left[0].hint == "--dut virtual, or --dut board:ID"
+
+
+@pytest.mark.parametrize("paths", [[PANIC, PHOTO], ["scenarios/hil"]], ids=["named", "nothing left"])
+def test_a_file_that_is_named_and_a_folder_of_which_nothing_fits_are_mistakes(paths: list[str]) -> None:
+    with pytest.raises(ScenarioError, match=f"{PANIC}:8: steps.0.: a simulated camera has no serial console"):
+        fitting(plans_for(Selection(paths=paths)), DutOrder(), "embedded", named_files(paths))
+
+
+def test_a_case_names_its_file_and_a_folder_names_none() -> None:
+    assert named_files([f"{PHOTO}::profile=esp32s3-cam@3.5.0", "scenarios/hil"]) == {PHOTO}
+
+
+def test_what_is_left_out_stands_in_every_report(tmp_path: Path) -> None:
+    said = StringIO()
+    files = RunFiles(tmp_path, "run", wakestorm="0")
+    reporters = [TerminalReporter(said, tty=False, color=False), JunitReporter(tmp_path / "junit.xml"), files]
+    left = (LeftOut(scenario=PANIC, reason="a simulated camera has no serial console", hint="--dut virtual"),)
+    events: list[Event] = [
+        SuiteStarted(planned=(), bench="embedded", seed=None, left_out=left),
+        SuiteEnded(verdict=Verdict.PASS, wall_s=0.1),
+    ]
+    for event in events:
+        for reporter in reporters:
+            reporter.on_event(event)
+    line = f"not for this DUT (simulated): {PANIC}: a simulated camera has no serial console; --dut virtual"
+    assert line in said.getvalue().splitlines()
+    assert "0 scenarios: 0 passed, 1 not for this DUT" in said.getvalue()
+    document = json.loads((files.folder / "verdict.json").read_text())
+    assert document["counts"]["not_for_dut"] == 1 and document["not_for_dut"][0]["scenario"] == PANIC
+    suite = ET.parse(tmp_path / "junit.xml").getroot().find("testsuite")
+    assert suite is not None and suite.get("skipped") == "1" and suite.find("testcase/skipped") is not None
