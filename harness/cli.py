@@ -23,6 +23,7 @@ from harness.cli_explain import explain
 from harness.cli_faults import faults
 from harness.cli_firmware import firmware as firmware_command
 from harness.cli_flash import flash
+from harness.cli_fleet import fleet
 from harness.cli_groups import GroupedCommands
 from harness.cli_init import init
 from harness.cli_originals import originals
@@ -160,6 +161,7 @@ def run(
 
 
 app.command(epilog=EXIT_CODES_HELP)(cli_soak.soak)
+app.command(epilog=EXIT_CODES_HELP)(fleet)
 
 
 @app.command(epilog=EXIT_CODES_HELP)

@@ -65,6 +65,7 @@ def run_command(order: RunOrder) -> int:
         files = RunFiles(order.runs_folder, run_name(), wakestorm=version())
     except OSError as error:
         raise UsageError(f"--out {order.runs_folder}: {error.strerror or error}") from error
+    files.shard = "{}/{}".format(*order.selection.shard)
     errors_log = files.folder / ERRORS_LOG
     flakes = None if order.flakes is None else FlakeLedger(order.flakes, files.folder.name)
     options = SuiteOptions(

@@ -17,6 +17,11 @@ def monotonic_s() -> float:
     return time.monotonic()
 
 
+def unix_ms() -> int:
+    """The present in Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
 def run_name() -> str:
     """The name of a run's folder: the present in UTC, without the colons that some file systems refuse."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")

@@ -48,6 +48,20 @@ class Publish:
     chunk_count: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishChunks:
+    """Publish these chunks of one image together, then report `Device.sent(number, now_ms)`; only with `burst_chunks`.
+
+    Each is what `Publish` of a `Chunk` would be; only the whole image is handed over, to be cut where it is encoded.
+    """
+
+    number: int
+    image_name: str
+    jpeg: bytes
+    first_index: int
+    count: int
+
+
 @dataclass(frozen=True, slots=True)
 class Disconnect:
     """Leave the broker: with DISCONNECT, or without a word where `abrupt` (power gone, reset)."""
@@ -107,4 +121,4 @@ class Log:
     text: str
 
 
-Effect = Connect | Publish | Disconnect | SleepUntil | Captured | ImageReleased | Log | Woken | CardLost
+Effect = Connect | Publish | PublishChunks | Disconnect | SleepUntil | Captured | ImageReleased | Log | Woken | CardLost

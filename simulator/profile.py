@@ -41,6 +41,7 @@ class Profile:
     ack_linger_ms: int = 1_000
     publish_wait_ms: int = 60_000
     chunk_spacing_ms: int = 200
+    burst_chunks: int | None = None
     wake_interval_ms: int = 3 * 3_600_000
 
     resume_from: Literal["last_chunk", "start"] = "last_chunk"

@@ -104,3 +104,16 @@ class Outbox:
     def take(self) -> Step:
         """The next message; there must be one."""
         return self._steps.popleft()
+
+    def take_following(self, step: Step, limit: int) -> int:
+        """Take the chunks of the same pass that follow `step` without a gap; returns how many there were."""
+        count = 0
+        while count < limit and self._steps:
+            following = self._steps[0]
+            if not (following.in_pass and following.kind == "chunk" and following.entry is step.entry):
+                break
+            if following.index != step.index + count + 1:
+                break
+            self._steps.popleft()
+            count += 1
+        return count

@@ -57,6 +57,7 @@ class ServerProcess:
     number: int
     arguments: list[str]
     on_log: OnLog
+    has_test_clock: bool = True
     is_wanted: bool = False
     is_paused: bool = False
     port: int = 0
@@ -91,12 +92,13 @@ class ServerProcess:
     # -- life ------------------------------------------------------------------------------------------
 
     async def start(self, at: datetime) -> None:
-        """Start it with its clock at `at`; returns once its HTTP side answers."""
+        """Start it with its test clock at `at`; returns once its HTTP side answers."""
         self.is_wanted, self.is_paused, self.port = True, False, 0
         loop = asyncio.get_running_loop()
         self._ready = loop.create_future()
         program = [sys.executable, "-P", "-m", "server.cli", *self.arguments]
-        program += ["--test-clock", "--test-clock-start", at.isoformat()]
+        if self.has_test_clock:
+            program += ["--test-clock", "--test-clock-start", at.isoformat()]
         path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         self._process = subprocess.Popen(  # noqa: ASYNC220 - forks in this thread: the child dies with it
             [sys.executable, "-P", "-I", "-S", str(_LAUNCHER), str(os.getpid()), *program],

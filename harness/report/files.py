@@ -30,6 +30,7 @@ class RunFiles:
 
     def __init__(self, runs_folder: Path, run_name: str, *, wakestorm: str, goes_on: bool = False) -> None:
         self._wakestorm = wakestorm
+        self.shard = "1/1"
         self._started: SuiteStarted | None = None
         self._ended: dict[str, ScenarioEnded] = {}
         self.folder = runs_folder / run_name if goes_on else _new_folder(runs_folder, run_name)
@@ -65,6 +66,7 @@ class RunFiles:
             run=self.folder.name,
             bench=self._started.bench if self._started else "",
             seed=self._started.seed if self._started else None,
+            shard=self.shard,
             verdict=end.verdict,
             interrupted=end.interrupted,
             wall_s=round(end.wall_s, 3),

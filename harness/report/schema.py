@@ -34,7 +34,7 @@ class Verdicts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictDocument:
-    """A whole run. `run` is the name of its folder; `scenarios` stand in plan order."""
+    """A whole run. `run` is the name of its folder; `scenarios` stand in plan order; `shard` is i/n of all of them."""
 
     version: int
     wakestorm: str
@@ -47,6 +47,7 @@ class VerdictDocument:
     counts: Verdicts
     scenarios: tuple[ScenarioResult, ...]
     not_for_dut: tuple[LeftOut, ...] = ()
+    shard: str = "1/1"
 
 
 def verdict_schema() -> dict[str, Any]:

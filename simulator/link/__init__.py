@@ -7,11 +7,11 @@ Python devices use, on the running loop, without threads.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Link", "LinkError", "LinkFactory", "LinkSettings", "OnLost", "OnMessage"]
+__all__ = ["FleetLink", "FleetLinkFactory", "Link", "LinkError", "LinkFactory", "LinkSettings", "OnLost", "OnMessage"]
 
 
 class LinkError(Exception):
@@ -20,7 +20,10 @@ class LinkError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
-    """Where and as whom to connect; filters are (topic filter, QoS), durations seconds of the loop's clock."""
+    """Where and as whom to connect; filters are (topic filter, QoS), durations seconds of the loop's clock.
+
+    `source_host` is the own address to connect from: one address has about 28,000 ports for one broker.
+    """
 
     host: str
     port: int
@@ -32,6 +35,7 @@ class LinkSettings:
     username: str | None = None
     password: str | None = None
     tls: ssl.SSLContext | None = None
+    source_host: str | None = None
 
 
 OnMessage = Callable[[str, bytes], None]
@@ -60,4 +64,15 @@ class Link(Protocol):
         """Drop the connection with RST: nothing more is sent, publishes under way raise LinkError."""
 
 
+class FleetLink(Link, Protocol):
+    """A link for thousands of devices on one loop: no task and no timer for a message."""
+
+    def post(self, topic: str, payloads: Sequence[bytes], on_acked: Callable[[], None]) -> None:
+        """Send these messages with QoS 1, the next without waiting for the last; raises LinkError when not connected.
+
+        `on_acked` is called once, when each has its PUBACK; never, where the connection is lost or cut before.
+        """
+
+
 LinkFactory = Callable[[LinkSettings, OnMessage, OnLost], Link]
+FleetLinkFactory = Callable[[LinkSettings, OnMessage, OnLost], FleetLink]

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import socket
 import struct
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import paho.mqtt.client as mqtt
@@ -25,6 +27,15 @@ _MISC_INTERVAL_S: Final = 1.0
 
 _LINGER_NONE: Final = struct.pack("ii", 1, 0)
 _TORN_PACKET_ID: Final = 65_534
+
+
+@lru_cache(maxsize=64)
+def _family_of(host: str) -> int | None:
+    """The address family of a host that is written as a number; None for a name."""
+    try:
+        return socket.AF_INET if ipaddress.ip_address(host).version == 4 else socket.AF_INET6
+    except ValueError:
+        return None
 
 
 class _Client(mqtt.Client):
@@ -66,6 +77,12 @@ class PahoLink:
         if self._session is None or not self._session.is_ready:
             raise LinkError("not connected")
         await self._session.publish(topic, payload, qos)
+
+    def post(self, topic: str, payloads: Sequence[bytes], on_acked: Callable[[], None]) -> None:
+        """See `FleetLink`."""
+        if self._session is None or not self._session.is_ready:
+            raise LinkError("not connected")
+        self._session.post(topic, payloads, on_acked)
 
     def publish_part(self, topic: str, payload: bytes) -> None:
         """The first half of a PUBLISH and nothing more: the power goes while it is sent. Raises LinkError."""
@@ -111,6 +128,7 @@ class _Session:
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._left: asyncio.Future[None] = self._loop.create_future()
         self._acks: dict[int, asyncio.Future[None]] = {}
+        self._posted: list[tuple[set[int], Callable[[], None]]] = []
         self._misc_timer: asyncio.TimerHandle | None = None
         self._ended = ""
         self.was_ready = False
@@ -148,11 +166,12 @@ class _Session:
     async def open(self) -> None:
         """Connect the socket on the loop, then let paho speak."""
         settings = self._settings
-        found = await self._loop.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
-        family, kind, protocol, _, address = found[0]
-        wire = socket.socket(family, kind, protocol)
+        family, address = await self._resolved(settings.host, settings.port)
+        wire = socket.socket(family, socket.SOCK_STREAM)
         wire.setblocking(False)
         try:
+            if settings.source_host is not None:
+                wire.bind((settings.source_host, 0))
             await self._loop.sock_connect(wire, address)
             self._client.connected_socket = wire
             if settings.tls is not None:
@@ -165,6 +184,14 @@ class _Session:
         await self._opened
         self.was_ready = True
 
+    async def _resolved(self, host: str, port: int) -> tuple[int, Any]:
+        """Family and address; names are looked up in a thread of the loop's, numbers need none."""
+        family = _family_of(host)
+        if family is not None:
+            return family, (host, port)
+        found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return found[0][0], found[0][4]
+
     async def publish(self, topic: str, payload: bytes, qos: int) -> None:
         """Hand to paho and wait for its on_publish."""
         info = self._client.publish(topic, payload, qos)
@@ -175,6 +202,16 @@ class _Session:
             await self.within_timeout(_await(acked), "PUBACK")
         finally:
             self._acks.pop(info.mid, None)
+
+    def post(self, topic: str, payloads: Sequence[bytes], on_acked: Callable[[], None]) -> None:
+        """Hand all of them to paho; `on_acked` after the last on_publish."""
+        left: set[int] = set()
+        for payload in payloads:
+            info = self._client.publish(topic, payload, 1)
+            if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                raise LinkError(mqtt.error_string(info.rc))
+            left.add(info.mid)
+        self._posted.append((left, on_acked))
 
     def write_past_paho(self, data: bytes) -> None:
         """Bytes that paho would not send, as far as the socket takes them at once."""
@@ -245,8 +282,17 @@ class _Session:
 
     def _published(self, client: mqtt.Client, userdata: Any, mid: int, code: Any, properties: Any) -> None:
         acked = self._acks.get(mid)
-        if acked is not None and not acked.done():
-            acked.set_result(None)
+        if acked is not None:
+            if not acked.done():
+                acked.set_result(None)
+            return
+        for place, (left, on_acked) in enumerate(self._posted):
+            if mid in left:
+                left.remove(mid)
+                if not left:
+                    del self._posted[place]
+                    on_acked()
+                return
 
     def _disconnected(self, client: mqtt.Client, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
         if not self._left.done():

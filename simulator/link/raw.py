@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 from server.wire.mqtt_codec import (
@@ -24,6 +25,8 @@ from server.wire.mqtt_codec import (
     Suback,
     Subscribe,
     encode,
+    publish_head,
+    publish_start,
 )
 from simulator.link import LinkError, LinkSettings, OnLost, OnMessage
 
@@ -59,7 +62,10 @@ class RawLink:
         wire = self._wire = _Wire(self, settings)
         try:
             async with asyncio.timeout(settings.ack_timeout_s):
-                await loop.create_connection(lambda: wire, settings.host, settings.port, ssl=settings.tls)
+                source = None if settings.source_host is None else (settings.source_host, 0)
+                await loop.create_connection(
+                    lambda: wire, settings.host, settings.port, ssl=settings.tls, local_addr=source
+                )
                 await wire.ready
         except TimeoutError as error:
             self._end("timeout")
@@ -88,6 +94,13 @@ class RawLink:
             raise LinkError(f"no PUBACK within {self._settings.ack_timeout_s:g} s") from error
         finally:
             wire.forget(packet_id)
+
+    def post(self, topic: str, payloads: Sequence[bytes], on_acked: Callable[[], None]) -> None:
+        """See `FleetLink`: all of them leave in one write."""
+        wire = self._wire
+        if wire is None or not wire.is_accepted:
+            raise LinkError("not connected")
+        wire.post(topic, payloads, on_acked)
 
     def publish_part(self, topic: str, payload: bytes) -> None:
         """The first half of a PUBLISH and nothing more: the power goes while it is sent. Raises LinkError."""
@@ -134,6 +147,27 @@ class RawLink:
             wire.abort(reason)
 
 
+class _Posted:
+    """Messages under way together, and who wants to know."""
+
+    __slots__ = ("_left", "_on_acked")
+
+    def __init__(self, count: int, on_acked: Callable[[], None]) -> None:
+        self._left = count
+        self._on_acked = on_acked
+
+    def one_acked(self) -> None:
+        """A PUBACK came."""
+        self._left -= 1
+        if not self._left:
+            self._on_acked()
+
+
+def _are_pubacks(data: bytes) -> bool:
+    """Whole PUBACKs and nothing else, as most of what a sending device is told."""
+    return len(data) % 4 == 0 and data[::4] == b"\x40" * (len(data) // 4) and data[1::4] == b"\x02" * (len(data) // 4)
+
+
 class _Wire(asyncio.Protocol):
     """One connection. `ready` is done after the SUBACK, `gone` when the transport is closed."""
 
@@ -146,7 +180,7 @@ class _Wire(asyncio.Protocol):
         self._settings = settings
         self._decoder = Decoder()
         self._transport: asyncio.Transport | None = None
-        self._acks: dict[int, asyncio.Future[None]] = {}
+        self._acks: dict[int, asyncio.Future[None] | _Posted] = {}
         self._last_id = 0
         self._ping_timer: asyncio.TimerHandle | None = None
         self._has_heard = True
@@ -167,13 +201,28 @@ class _Wire(asyncio.Protocol):
         self._transport.write(data)
         return True
 
+    def post(self, topic: str, payloads: Sequence[bytes], on_acked: Callable[[], None]) -> None:
+        """One write for all; `on_acked` after the last PUBACK."""
+        posted = _Posted(len(payloads), on_acked)
+        head = publish_start(topic)
+        parts: list[bytes] = []
+        for payload in payloads:
+            packet_id = self._free_id()
+            self._acks[packet_id] = posted
+            parts += (publish_head(head, packet_id, len(payload)), payload)
+        self.write(b"".join(parts))
+
     def expect_puback(self) -> tuple[int, asyncio.Future[None]]:
         """A free packet id and the future of its PUBACK."""
+        packet_id = self._free_id()
+        acked = self._acks[packet_id] = self._loop.create_future()
+        return packet_id, acked
+
+    def _free_id(self) -> int:
         for _ in range(_SUBSCRIBE_PACKET_ID - 1):
             self._last_id = self._last_id % (_SUBSCRIBE_PACKET_ID - 1) + 1
             if self._last_id not in self._acks:
-                acked = self._acks[self._last_id] = self._loop.create_future()
-                return self._last_id, acked
+                return self._last_id
         raise LinkError("every packet id is in flight")
 
     def forget(self, packet_id: int) -> None:
@@ -217,6 +266,10 @@ class _Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._has_heard = True
+        if self.is_accepted and self._decoder.is_between_packets and _are_pubacks(data):
+            for at in range(2, len(data), 4):
+                self._acknowledge(int.from_bytes(data[at : at + 2], "big"))
+            return
         problem = ""
         packets: list[Packet] | tuple[Packet, ...]
         try:
@@ -244,9 +297,7 @@ class _Wire(asyncio.Protocol):
                 if packet.packet_id is not None:
                     self.send(Puback(packet.packet_id))
             case Puback(packet_id) if self.is_accepted:
-                acked = self._acks.pop(packet_id, None)
-                if acked is not None and not acked.done():
-                    acked.set_result(None)
+                self._acknowledge(packet_id)
             case Connack(return_code=0) if not self.is_accepted:
                 self.is_accepted = True
                 self._start_pinging()
@@ -265,6 +316,13 @@ class _Wire(asyncio.Protocol):
                 pass
             case _:
                 self._fail(f"the broker sent a {type(packet).__name__.upper()} out of place")
+
+    def _acknowledge(self, packet_id: int) -> None:
+        acked = self._acks.pop(packet_id, None)
+        if isinstance(acked, _Posted):
+            acked.one_acked()
+        elif acked is not None and not acked.done():
+            acked.set_result(None)
 
     def _start_pinging(self) -> None:
         if self._settings.keep_alive_s:
@@ -294,7 +352,7 @@ class _Wire(asyncio.Protocol):
             self.ready.set_exception(ConnectionError(self._ended))
             self.ready.exception()
         for acked in self._acks.values():
-            if not acked.done():
+            if not isinstance(acked, _Posted) and not acked.done():
                 acked.set_exception(LinkError(self._ended))
                 acked.exception()
         self._acks.clear()

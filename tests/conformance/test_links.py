@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from harness.bench.brokers import BrokerProcess
 from server.wire.mqtt_codec import Publish, encode
 from simulator.broker import Broker
-from simulator.link import Link, LinkError, LinkSettings
+from simulator.link import FleetLink, Link, LinkError, LinkSettings
 from simulator.link.paho import PahoLink
 from simulator.link.raw import RawLink
 from tests.support.conformance import BrokerUnderTest, bare_client
@@ -179,5 +181,80 @@ def test_the_simulated_broker_is_left_by_its_own_keep_alive_only() -> None:
                 await asyncio.sleep(0.001)
             await arrivals.wait(lambda: bool(arrivals.lost))
             assert arrivals.lost == ["no answer to PINGREQ"]
+
+    run(body)
+
+
+@every_link
+def test_posted_messages_arrive_in_order_and_are_told_when_all_are_acked(make: Any, broker: BrokerUnderTest) -> None:
+    async def body() -> None:
+        async with broker.running() as at:
+            arrivals = Arrivals()
+            topic = at.topic("t")
+            settings = LinkSettings(at.host, at.port, at.name("cam"), ((topic, 1),), source_host="127.0.0.9")
+            link: FleetLink = make(settings, arrivals.add, arrivals.add_lost)
+            with pytest.raises(LinkError):
+                link.post(topic, [b"early"], lambda: None)
+            await link.connect()
+            acked: list[int] = []
+            all_acked = asyncio.Event()
+
+            def one_acked(start: int) -> None:
+                acked.append(start)
+                if len(acked) == 3:
+                    all_acked.set()
+
+            for start in range(0, 60, 20):
+                payloads = [str(number).encode() * 700 for number in range(start, start + 20)]
+                link.post(topic, payloads, partial(one_acked, start))
+            got = await arrivals.payloads(60)
+            await all_acked.wait()
+            assert got == [str(number).encode() * 700 for number in range(60)]
+            assert acked == [0, 20, 40]
+            await link.disconnect()
+            with pytest.raises(LinkError):
+                link.post(topic, [b"late"], lambda: None)
+
+    run(body)
+
+
+@every_link
+def test_posted_messages_of_a_cut_link_are_never_told_acked(make: Any) -> None:
+    async def body() -> None:
+        async with BrokerUnderTest("simulated").running() as at:
+            assert at.simulated is not None
+            link: FleetLink = make(LinkSettings("127.0.0.1", at.port, "cam"), lambda *_: None, lambda _: None)
+            await link.connect()
+            at.simulated.freeze()
+            acked: list[str] = []
+            link.post("t", [b"1", b"2"], lambda: acked.append("old"))
+            link.cut()
+            at.simulated.thaw()
+            await link.connect()
+            done = asyncio.Event()
+            link.post("t", [b"3"], done.set)
+            await done.wait()
+            assert acked == []
+            link.cut()
+
+    run(body)
+
+
+def test_four_hundred_paho_links_share_one_loop_and_no_thread() -> None:
+    """More than paho's own threads could serve: `loop_start` stops at 339 clients."""
+
+    async def body() -> None:
+        async with BrokerUnderTest("simulated").running() as at:
+            threads = threading.active_count()
+            links = [
+                PahoLink(LinkSettings("127.0.0.1", at.port, f"cam{number}"), lambda *_: None, lambda _: None)
+                for number in range(400)
+            ]
+            for start in range(0, 400, 100):
+                await asyncio.gather(*(link.connect() for link in links[start : start + 100]))
+            await asyncio.gather(*(link.publish("t", b"x") for link in links))
+            assert threading.active_count() == threads
+            for link in links:
+                link.cut()
 
     run(body)

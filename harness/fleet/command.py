@@ -1,0 +1,223 @@
+"""`wakestorm fleet`: bench, shards, table, judgement, files, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from harness.bench.brokers import BrokerKind
+from harness.bench.clock import moment_of
+from harness.fleet.bench import BrokerAddress, FleetBench, OwnBench, StandingBench
+from harness.fleet.files import FleetFiles
+from harness.fleet.judging import blind_spots, judged, verdict_of
+from harness.fleet.limits import check_broker, check_files, source_hosts
+from harness.fleet.order import FleetOrder, FleetState
+from harness.fleet.shards import LocalShards, Shards
+from harness.fleet.table import FleetTable, latency_words
+from harness.ledger import LedgerEntry, LedgerTotals, totals
+from harness.machine import monotonic_s, unix_ms
+from harness.verdict import EXIT_INTERRUPTED, Verdict, exit_code
+from simulator.roster import shard_of_camera
+
+TABLE_EVERY_S: Final = 0.5
+CLOCK_SLACK: Final = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetCommand:
+    """The command line of `wakestorm fleet`. `broker` is a kind to start, or the URL of one that runs."""
+
+    order: FleetOrder
+    broker: str
+    database_url: str | None
+    shards: int
+    runs_folder: Path
+    as_json: bool
+    at_once_asked: bool
+    ray_address: str | None = None
+
+    @property
+    def is_standing(self) -> bool:
+        """Nothing is started: broker, server and database run already."""
+        return self.database_url is not None
+
+
+@dataclass(slots=True)
+class FleetResult:
+    """What came out."""
+
+    state: FleetState
+    ledger: list[LedgerEntry]
+    totals: LedgerTotals
+    verdict: Verdict
+    reasons: list[str] = field(default_factory=list)
+    wall_s: float = 0.0
+    interrupted: bool = False
+
+
+def run_command(command: FleetCommand) -> int:
+    """Runs the fleet; returns the exit code. Raises UsageError, BenchUnavailable."""
+    check_files(command.order.at_once, asked=command.at_once_asked)
+    if not command.is_standing:
+        check_broker(command.broker, command.order.at_once)
+    files = FleetFiles(command.runs_folder)
+    try:
+        result = asyncio.run(_run(command))
+    except BaseException:
+        files.drop_empty()
+        raise
+    files.write(command.order, result)
+    _tell(command, result, files.folder)
+    return EXIT_INTERRUPTED if result.interrupted else exit_code(result.verdict)
+
+
+async def _run(command: FleetCommand) -> FleetResult:
+    with tempfile.TemporaryDirectory(prefix="wakestorm-fleet-") as folder:
+        bench = _bench_of(command, Path(folder))
+        try:
+            await bench.start()
+            order = command.order
+            cameras = [
+                index
+                for index in range(order.devices)
+                if order.parts == 1 or shard_of_camera(index, order.parts) == order.part
+            ]
+            await bench.register(cameras, order.seed)
+            return await _fleet(command, bench)
+        finally:
+            await bench.stop()
+
+
+def _bench_of(command: FleetCommand, folder: Path) -> OwnBench | StandingBench:
+    if command.database_url is not None:
+        return StandingBench(command.broker, command.database_url)
+    kind: BrokerKind = "mosquitto" if command.broker == "mosquitto" else "iotcore"
+    return OwnBench(folder, kind, log=lambda line: print(line, file=sys.stderr))
+
+
+def orders_of(order: FleetOrder, shards: int, broker: BrokerAddress) -> list[FleetOrder]:
+    """One order for each local shard; a part of several machines is split further, by the same hash."""
+    wakes_per_s = order.devices / order.parts * 1000 / order.wake_every_ms if order.wake_every_ms else 500.0
+    hosts = source_hosts(broker.host, order.at_once, wakes_per_s)
+    parts = order.parts * shards
+    base = _at(order, broker, hosts)
+    return [base.shard(order.part + order.parts * number, parts) for number in range(shards)]
+
+
+def _at(order: FleetOrder, broker: BrokerAddress, hosts: tuple[str, ...]) -> FleetOrder:
+    return replace(
+        order,
+        host=broker.host,
+        port=broker.port,
+        username=broker.username,
+        password=broker.password,
+        source_hosts=hosts,
+    )
+
+
+async def _fleet(command: FleetCommand, bench: FleetBench) -> FleetResult:
+    since = moment_of(unix_ms() // 1000 * 1000) - CLOCK_SLACK
+    began_s = monotonic_s()
+    shards = _shards_of(command, orders_of(command.order, command.shards, bench.broker))
+    doubts: list[str] = []
+    with _stopped_by_signals(shards) as received:
+        await _watched(command, shards, bench, doubts)
+    state = shards.state
+    doubts += [f"shard {part} was lost: {reason}" for part, reason in sorted(state.lost.items())]
+    not_begun = int(state.sums()["not_begun"])
+    if not_begun:
+        doubts.append(f"{not_begun} cameras did not wake any more, because the fleet was stopped")
+    held = frozenset(state.held_sha256)
+    ledger = await judged(bench, state.captures, held, since)
+    blind = await blind_spots(bench)
+    if blind is not None:
+        doubts.append(blind)
+    sums = totals(ledger)
+    verdict, reasons = verdict_of(sums, doubts)
+    return FleetResult(state, ledger, sums, verdict, reasons, monotonic_s() - began_s, bool(received))
+
+
+def _shards_of(command: FleetCommand, orders: list[FleetOrder]) -> Shards:
+    if command.ray_address is None:
+        return LocalShards(orders)
+    from harness.fleet.ray_shards import RayShards
+
+    return RayShards(orders, command.ray_address)
+
+
+async def _watched(command: FleetCommand, shards: Shards, bench: FleetBench, doubts: list[str]) -> None:
+    """Runs the shards under the table; a server that ends by itself stops them."""
+    order = command.order
+    title = f"{order.devices:,} cameras, {order.link}, {len(shards.state.latest) or command.shards} shards"
+    running = asyncio.create_task(shards.run())
+    try:
+        with FleetTable(sys.stderr, shards.state, title=title, clock_s=monotonic_s) as table:
+            while not running.done():
+                await asyncio.wait((running,), timeout=TABLE_EVERY_S)
+                table.update()
+                failure = await bench.failure()
+                if failure is not None:
+                    doubts.append(failure)
+                    shards.stop()
+        running.result()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@contextmanager
+def _stopped_by_signals(shards: Shards) -> Iterator[list[int]]:
+    """The first Ctrl-C or SIGTERM lets who is awake finish, the second ends all at once."""
+    received: list[int] = []
+    loop = asyncio.get_running_loop()
+    main = asyncio.current_task()
+
+    def interrupt(number: int) -> None:
+        received.append(number)
+        if len(received) > 1 and main is not None:
+            main.cancel()
+            return
+        print("stopping: who is awake may finish; once more to stop at once", file=sys.stderr)
+        shards.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt, number)
+    try:
+        yield received
+    except asyncio.CancelledError:
+        if len(received) > 1:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _tell(command: FleetCommand, result: FleetResult, folder: Path) -> None:
+    if command.as_json:
+        print((folder / "fleet.json").read_text().strip())
+        return
+    sums, found = result.state.sums(), result.totals
+    elapsed_s = max(result.state.elapsed_s, 0.001)
+    print(
+        f"{sums['wakes']} wakes of {sums['registered']} cameras in {elapsed_s:.1f} s: {sums['done']} done, "
+        f"{sums['failed']} failed; {sums['done'] / elapsed_s:.1f} cycles/s; latest start {result.state.late_ms} ms late"
+    )
+    print(f"wake to final ACK: {latency_words(result.state)}")
+    print(
+        f"{found.captured} photos: {found.stored} stored ({found.recovered} recovered), {found.lost} lost, "
+        f"{found.doubled} doubled, {found.damaged} damaged, {found.pending} pending, {found.unexpected} unexpected"
+    )
+    for text, count in list(result.state.troubles().items())[:5]:
+        print(f"  {count} x {text}")
+    for reason in result.reasons:
+        print(f"  {reason}")
+    print(f"{result.verdict.value}  {folder / 'ledger.csv'}")

@@ -1,0 +1,101 @@
+"""What became of a fleet's photos: captures on one side, rows and stored bytes on the other, page by page."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import asyncpg
+
+from harness.fleet.bench import FleetBench
+from harness.fleet.order import Capture
+from harness.ledger import CaptureFact, LedgerEntry, LedgerTotals, StoredFact, reconciled
+from harness.verdict import Verdict
+from simulator.fleet import camera_mac, camera_name
+
+PAGE_DEVICES: Final = 500
+_IMAGES: Final = """
+SELECT d.device_mac, i.wire_image_name, i.captured_at, i.status, i.object_key, i.sha256, i.image_size,
+    (SELECT count(DISTINCT p.session_id) FROM device_wake_payloads p WHERE p.device_image_id = i.image_id) AS offers
+FROM device_images i JOIN devices d USING (device_id)
+WHERE d.device_mac = ANY($1) AND i.captured_at >= $2
+ORDER BY d.device_mac, i.captured_at, i.created_at, i.image_id
+"""
+_BLIND: Final = "SELECT count(*) FROM device_images"
+
+
+async def judged(
+    bench: FleetBench, captures: Sequence[Capture], held: frozenset[str], since: datetime
+) -> list[LedgerEntry]:
+    """The ledger in the order of cameras and their photos; rows from before `since` are another fleet's."""
+    entries: list[LedgerEntry] = []
+    ordered = sorted(captures, key=lambda capture: (capture.index, capture.wake))
+    for page in _pages(ordered):
+        facts = [_fact(capture, held) for capture in page]
+        macs = {camera_mac(capture.index): camera_name(capture.index) for capture in page}
+        rows = await bench.reader.fetch(_IMAGES, list(macs), since)
+        entries += reconciled(facts, [_stored(row, macs, bench.stored_bytes) for row in rows])
+    return sorted(entries, key=lambda entry: entry.device)
+
+
+async def blind_spots(bench: FleetBench) -> str | None:
+    """What the owner counts and the judge does not see: a blind judge passes everything."""
+    seen, there = await bench.reader.fetchval(_BLIND), await bench.owner.fetchval(_BLIND)
+    return None if seen == there else f"the judge sees {seen} of {there} rows of device_images"
+
+
+def _pages(ordered: Sequence[Capture]) -> Iterator[list[Capture]]:
+    page: list[Capture] = []
+    cameras: set[int] = set()
+    for capture in ordered:
+        if capture.index not in cameras and len(cameras) == PAGE_DEVICES:
+            yield page
+            page, cameras = [], set()
+        cameras.add(capture.index)
+        page.append(capture)
+    if page:
+        yield page
+
+
+def _fact(capture: Capture, held: frozenset[str]) -> CaptureFact:
+    return CaptureFact(
+        device=camera_name(capture.index),
+        image_name=capture.image_name,
+        captured_at=datetime.fromtimestamp(capture.captured_s, UTC),
+        sha256=capture.sha256,
+        size_bytes=capture.size_bytes,
+        held=capture.sha256 in held,
+    )
+
+
+def _stored(row: asyncpg.Record, names: dict[str, str], bytes_of: Callable[[str], bytes | None]) -> StoredFact:
+    data = bytes_of(row["object_key"]) if row["object_key"] else None
+    return StoredFact(
+        device=names[row["device_mac"]],
+        wire_image_name=row["wire_image_name"],
+        captured_at=row["captured_at"],
+        status=row["status"],
+        sha256=row["sha256"] if data is None else hashlib.sha256(data).hexdigest(),
+        size_bytes=row["image_size"],
+        offers=max(row["offers"], 1),
+    )
+
+
+def verdict_of(totals: LedgerTotals, doubts: Iterable[str]) -> tuple[Verdict, list[str]]:
+    """The verdict, and why it is not PASS. `doubts`: reasons for which nothing is proved."""
+    wrong: dict[str, Any] = {
+        "lost": totals.lost,
+        "doubled": totals.doubled,
+        "damaged": totals.damaged,
+        "not explained by any capture": totals.unexpected,
+        "still on the card after the fleet was drained": totals.pending,
+    }
+    reasons = [f"{count} photos {what}" for what, count in wrong.items() if count]
+    if reasons:
+        return Verdict.FAIL, reasons
+    unproved = list(doubts)
+    if not totals.captured:
+        unproved.append("no photo was taken")
+    return (Verdict.INCONCLUSIVE, unproved) if unproved else (Verdict.PASS, [])

@@ -1,0 +1,132 @@
+"""From the command line's words to an order; every mistake names its option."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from harness.bench.brokers import missing_reason
+from harness.errors import BenchUnavailable, UsageError
+from harness.fleet.bench import BrokerAddress
+from harness.fleet.command import FleetCommand
+from harness.fleet.limits import AT_ONCE_DEFAULT
+from harness.fleet.order import FleetOrder, LinkKind
+from harness.selection import shard_of
+from harness.units import LanguageError, parse_duration_ms, parse_size_bytes
+from simulator.camera import ImageTooSmall
+from simulator.profile import UnknownProfile
+from simulator.stock_camera import StockCamera
+
+KINDS: Final = ("iotcore", "mosquitto")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetWords:
+    """The options as they were written."""
+
+    devices: int
+    wake_every: str
+    length: str
+    spread: str
+    image: str
+    chunk: str
+    pause: str
+    burst: int
+    profile: str
+    seed: int
+    link: str
+    broker: str
+    database_url: str
+    at_once: int
+    connects: int
+    shards: int
+    shard: str
+    ray: str
+    out: Path
+    as_json: bool
+
+
+def command_of(words: FleetWords) -> FleetCommand:
+    """Raises UsageError, and BenchUnavailable where the broker is not installed."""
+    part, parts = shard_of(words.shard)
+    kind: LinkKind = "raw" if words.link == "raw" else "paho"
+    order = FleetOrder(
+        devices=words.devices,
+        wake_every_ms=_duration("--wake-every", words.wake_every, least_ms=1_000),
+        for_ms=_duration("--for", words.length),
+        spread_ms=_duration("--spread", words.spread),
+        seed=words.seed,
+        profile=words.profile,
+        image_bytes=_size("--image", words.image),
+        chunk_bytes=_size("--chunk", words.chunk),
+        chunk_spacing_ms=_duration("--pause", words.pause),
+        burst_chunks=words.burst,
+        link=kind,
+        at_once=words.at_once or min(AT_ONCE_DEFAULT, -(-words.devices // parts)),
+        connects=words.connects,
+        part=part,
+        parts=parts,
+    )
+    _check_photo(order)
+    _check_bench(words)
+    return FleetCommand(
+        order=order,
+        broker=words.broker,
+        database_url=words.database_url or None,
+        shards=words.shards,
+        runs_folder=words.out,
+        as_json=words.as_json,
+        at_once_asked=bool(words.at_once),
+        ray_address=words.ray or None,
+    )
+
+
+def _check_photo(order: FleetOrder) -> None:
+    try:
+        order.device_profile()
+        camera = StockCamera(device_id="", seed=order.seed, size_bytes=order.image_bytes, chunk_bytes=order.chunk_bytes)
+        camera(1, 1)
+    except UnknownProfile as error:
+        raise UsageError(f"--profile {order.profile}: {error}") from error
+    except ImageTooSmall as error:
+        raise UsageError(f"--image {order.image_bytes}B: {error}") from error
+
+
+def _check_bench(words: FleetWords) -> None:
+    if words.broker in KINDS:
+        if words.database_url:
+            raise UsageError(
+                f"--database-url belongs to a server that runs already, and --broker {words.broker} starts one",
+                hint="name that server's broker: --broker mqtt://host:1883; or set DATABASE_URL to lend a PostgreSQL",
+            )
+        reason = missing_reason("mosquitto" if words.broker == "mosquitto" else "iotcore", os.environ)
+        if reason is not None:
+            raise BenchUnavailable(f"no {words.broker} broker", hint=reason)
+        return
+    if "://" not in words.broker:
+        raise UsageError(f"--broker {words.broker}: no such kind", hint="iotcore, mosquitto, or mqtt://host:port")
+    BrokerAddress.from_url(words.broker)
+    if not words.database_url:
+        raise UsageError(
+            "--broker with a URL needs --database-url: without the rows nobody can say what became of the photos",
+            hint="the role must be allowed to insert devices, and to read device_images",
+        )
+
+
+def _duration(option: str, text: str, least_ms: int = 0) -> int:
+    try:
+        duration_ms = parse_duration_ms(text)
+    except LanguageError as error:
+        raise UsageError(f"{option} {text}: {error.reason}", hint=error.hint) from error
+    if duration_ms < least_ms:
+        raise UsageError(f"{option} {text}: at least {least_ms} ms")
+    return duration_ms
+
+
+def _size(option: str, text: str) -> int:
+    try:
+        return parse_size_bytes(text)
+    except LanguageError as error:
+        raise UsageError(f"{option} {text}: {error.reason}", hint=error.hint) from error
