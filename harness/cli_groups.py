@@ -13,7 +13,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "What there is": ("faults", "profiles"),
     "Boards": ("boards", "flash", "firmware", "console", "board", "symbols", "proxy"),
     "Server": ("serve", "monitor", "db", "originals"),
-    "Measure": ("bench", "fleet"),
+    "Measure": ("bench", "fleet", "merge"),
 }
 """Commands by what they are for; one that stands nowhere here is shown under `More`."""
 
