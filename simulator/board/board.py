@@ -8,7 +8,9 @@ High: what lies in flash starts (`boot`). The app itself runs outside, in a driv
 
 Resets come by DTR and RTS where the transport has them (`has_lines`). A pseudo-terminal or a bare TCP socket has none;
 there the signals come in band: a SYNC while something else runs presses both buttons, and the register write that
-esptool makes before each hard reset is taken for that reset, unless another command follows within a moment.
+esptool makes before each hard reset is taken for that reset, unless another command follows within a moment. A SYNC is
+no such command: it comes from the next host. Once a reset is under way it finds the ROM loader, never what ran before,
+however late its driver got to ring the timer.
 
 The driver's duties: send what each call returns; drain `events` after each call; call `tick` at `deadline_ms`. Times
 are milliseconds of any clock that never goes back.
@@ -206,14 +208,18 @@ class Board:
         if self.mode in (Mode.OFF, Mode.HELD):
             return b""
         start = data.find(SYNC_MARK) if self._hears_sync() else -1
-        if start >= 0 and not self._has_lines and (self.mode is not Mode.LOADER or self._is_garbled):
+        is_caught = self.mode is not Mode.LOADER or self._is_garbled or self._pending is not None
+        before = b""
+        if start >= 0 and not self._has_lines and is_caught:
             self._enter_loader()
             data = data[start:]
+        else:
+            before = self.tick(now_ms)
         if start >= 0 and self.mode is Mode.LOADER and not self.is_stub_running:
             self.baud = self.baud if baud is None else baud  # the ROM measures the SYNC
         if self._is_garbled:
             data = data.translate(_GARBLED)
-        return self._download(data, now_ms) if self.mode is Mode.LOADER else self._console(data, now_ms)
+        return before + (self._download(data, now_ms) if self.mode is Mode.LOADER else self._console(data, now_ms))
 
     def host_speed(self, baud: int | None) -> None:
         """The speed that the host has set; to be told before anything is written to it."""

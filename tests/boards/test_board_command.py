@@ -12,9 +12,7 @@ import pytest
 
 from simulator.board.cli import main
 from tests.support.board_images import flashed
-from tests.support.virtual_board import ROOT, esptool, running_board
-
-pytestmark = pytest.mark.night
+from tests.support.virtual_board import PATIENT, ROOT, esptool, running_board
 
 FAST = ("--connect-attempts", "1")
 
@@ -75,6 +73,9 @@ def test_a_board_by_hand(tmp_path: Path) -> None:
         assert ask(socket, "status")[1]["mode"] == "app"
 
 
+WAITS_AS_USUAL = PATIENT.replace("timeout = 20", "timeout = 3", 1)
+"""For answers that never come."""
+
 FAULTS = {
     "error-status:flash_defl_data:1": (0, "Hash of data verified"),
     "bad-md5": (2, "MD5 of file does not match"),
@@ -90,7 +91,7 @@ def test_faults_as_esptool_meets_them(fault: str, tmp_path: Path) -> None:
     file = tmp_path / "data.bin"
     file.write_bytes(bytes(range(256)) * 16)
     with running_board("--faults", fault) as board:
-        result = esptool(board.port, *FAST, "-b", "460800", "write-flash", "0x0", str(file))
+        result = esptool(board.port, *FAST, "-b", "460800", "write-flash", "0x0", str(file), config=WAITS_AS_USUAL)
     code, said = FAULTS[fault]
     assert result.code == code and said.lower() in result.output.lower(), result.output
 

@@ -16,8 +16,6 @@ from simulator.profile import profile_named
 from tests.support.board_images import CHAINS, ELF_SHA256, OTA_1, OTA_DATA, app, nvs
 from tests.support.board_world import ID, BoardWorld, board_world
 
-pytestmark = pytest.mark.night
-
 WHOLE = ["hello", "metadata", "chunk 0", "chunk 1", "chunk 2", "chunk 3"]
 
 

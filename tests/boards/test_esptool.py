@@ -10,8 +10,6 @@ import pytest
 
 from tests.support.virtual_board import RunningBoard, esptool, running_board
 
-pytestmark = pytest.mark.night
-
 DATA = b"".join(hashlib.sha256(b"%d" % number).digest() for number in range(640))
 """20 KiB that don't compress; all sorts of bytes, among them SLIP's own."""
 

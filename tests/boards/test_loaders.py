@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 
 import pytest
 
@@ -130,6 +131,37 @@ def test_the_announced_reset_waits_for_another_command(rom: BoardClient) -> None
     assert rom.board.deadline_ms is None
     rom.command(Op.WRITE_REG, OPTION1, 0, 1, 0)
     assert b"rst:0x1 (POWERON),boot:0x8" in rom.board.tick(250)
+
+
+def watchdog_reset(client: BoardClient) -> None:
+    """esptool's `--after watchdog-reset`, register by register."""
+    for address, value in ((0x6000_80B0, 0x50D8_3AA1), (0x6000_809C, 2_000), (0x6000_8098, 1 << 31), (0x6000_80B0, 0)):
+        client.command(Op.WRITE_REG, address, value, 0xFFFF_FFFF, 0)
+
+
+RESETS: dict[str, Callable[[BoardClient], object]] = {
+    "announced": lambda client: client.command(Op.WRITE_REG, OPTION1, 0, 1, 0),
+    "watchdog": watchdog_reset,
+    "end of flashing": lambda client: client.command(Op.FLASH_END, 0),
+}
+
+
+@pytest.mark.parametrize("reset", RESETS)
+@pytest.mark.parametrize("late_ms", [1, 10_000])
+def test_a_reset_under_way_leaves_no_stub_to_the_next_host(stub: BoardClient, reset: str, late_ms: int) -> None:
+    """Its timer may ring late, on a loaded machine: the next tool finds the ROM, as `--no-stub` needs it."""
+    RESETS[reset](stub)
+    assert stub.board.deadline_ms is not None
+    stub.now_ms += late_ms
+    assert all(reply.value for reply in stub.sync())
+    assert (stub.board.is_stub_running, stub.board.deadline_ms) == (False, None)
+    assert len(stub.command(Op.SPI_FLASH_MD5, 0, 16, 0, 0).data) == 32
+
+
+def test_what_comes_after_a_reset_is_not_heard_by_what_ran_before_it(stub: BoardClient) -> None:
+    watchdog_reset(stub)
+    assert stub.board.feed(b"status\n", 10_000).startswith(b"ESP-ROM:esp32s3")
+    assert stub.board.mode is Mode.FAILED
 
 
 def test_fuses_only_burn_to_one(rom: BoardClient) -> None:

@@ -17,8 +17,6 @@ import pytest
 from tests.support.board_images import NVS, flashed, nvs, table
 from tests.support.virtual_board import QUIET, ROOT, RunningBoard, esptool, running_board
 
-pytestmark = pytest.mark.night
-
 ENVIRONMENTS: Final = ROOT / ".venv" / "oracles"
 DATA: Final = bytes(range(256)) * 32
 

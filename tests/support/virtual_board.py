@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,21 +58,26 @@ class ToolResult:
     output: str
 
 
+PATIENT: Final = "timeout = 20\nsync_timeout = 0.5\nmem_end_rom_timeout = 5\n"
+"""esptool's own time limits (0.1 to 3 s) are for a chip, not for a process on a machine that is busy with others."""
+
+
 def esptool(
-    port: str | None, *arguments: str, python: str = sys.executable, module: str = "esptool", config: str = ""
+    port: str | None, *arguments: str, python: str = sys.executable, module: str = "esptool", config: str = PATIENT
 ) -> ToolResult:
-    """Run esptool (or `module`) as a program; `config` is the text of an esptool.cfg."""
+    """Run esptool (or `module`) as a program; `config` is what its esptool.cfg says, "" for its own defaults."""
     where = ["--chip", "esp32s3", *(("--port", port) if port else ())]
     environment = os.environ | QUIET
     environment.pop("PYTHONPATH", None)
-    if config:
-        environment["ESPTOOL_CFGFILE"] = config
-    done = subprocess.run(
-        [python, "-m", module, *where, *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory(prefix="esptool-") as folder:
+        environment["ESPTOOL_CFGFILE"] = str(Path(folder, "esptool.cfg"))
+        Path(folder, "esptool.cfg").write_text(f"[esptool]\n{config}", encoding="utf-8")
+        done = subprocess.run(
+            [python, "-m", module, *where, *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
     return ToolResult(done.returncode, done.stdout + done.stderr)

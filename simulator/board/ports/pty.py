@@ -16,15 +16,21 @@ from typing import Final
 from simulator.board.ports import OnData, OnLines
 
 _READ_BYTES: Final = 65_536
-_DROP_AFTER_S: Final = 0.3
-"""A host that takes nothing for so long isn't reading: what waits for it is dropped."""
+_DROP_AFTER_S: Final = 3.0
+"""A host that takes nothing for so long isn't reading: what waits for it is dropped. A loaded machine stops a host that
+does read for up to a second."""
+
+_WAITING_BYTES_MAX: Final = 1 << 20
 
 _TCGETS2: Final = 0x802C_542A
 _TERMIOS2: Final = struct.Struct("<4I20B2I")
 
 
 class PtyPort:
-    """`link` is a symbolic link to the terminal, replaced while plugged and removed afterwards."""
+    """`link` is a symbolic link to the terminal, replaced while plugged and removed afterwards.
+
+    The terminal is in packet mode (tty_ioctl(4), TIOCPKT): each read starts with a byte that tells of a flush.
+    """
 
     has_lines = False
 
@@ -58,6 +64,7 @@ class PtyPort:
         settings[4] = settings[5] = termios.B115200
         termios.tcsetattr(self._slave, termios.TCSANOW, settings)
         os.set_blocking(self._master, False)
+        fcntl.ioctl(self._master, termios.TIOCPKT, struct.pack("i", 1))
         self._path = os.ttyname(self._slave)
         if self._link is not None:
             _point(self._link, self._path)
@@ -76,8 +83,8 @@ class PtyPort:
         self._master = self._slave = -1
 
     def write(self, data: bytes) -> None:
-        """Send what fits; the rest when the host has read."""
-        if self._master < 0 or not data:
+        """Send what fits; the rest when the host has read. What it throws away (tcflush) is thrown away here, too."""
+        if self._master < 0 or not data or len(self._waiting) > _WAITING_BYTES_MAX:
             return
         if self._waiting:
             self._waiting += data
@@ -90,8 +97,10 @@ class PtyPort:
             data = os.read(self._master, _READ_BYTES)
         except (BlockingIOError, OSError):
             return
-        if data:
-            on_data(data, self.baud())
+        if data and data[0] & termios.TIOCPKT_FLUSHREAD:
+            self._drop()
+        elif len(data) > 1 and data[0] == termios.TIOCPKT_DATA:
+            on_data(data[1:], self.baud())
 
     def _flush(self) -> None:
         if self._loop is None:
