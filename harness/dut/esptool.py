@@ -18,6 +18,9 @@ from typing import Final
 from harness.machine import monotonic_s
 
 LAUNCHER: Final = Path(__file__).parent.parent / "bench" / "die_with_parent.py"
+TIME_LIMITS: Final = "sync_timeout = 0.25\nmem_end_rom_timeout = 2\n"
+"""esptool waits 0.1 and 0.2 s for these answers, which a machine that flashes many boards at a time can't promise."""
+
 NO_LINES_CONFIG: Final = "custom_reset_sequence = W0.01\ncustom_hard_reset_sequence = W0.01\n"
 """Where a port has no DTR and RTS, esptool need not try them (and not warn about it)."""
 
@@ -105,7 +108,8 @@ class Esptool:
         """One command to its end; after the time limit it is killed and has code 124. Never raises for what it says."""
         with TemporaryDirectory(prefix="wakestorm-esptool-") as folder:
             config = Path(folder, "esptool.cfg")
-            config.write_text("[esptool]\n" + ("" if self.has_lines else NO_LINES_CONFIG), encoding="utf-8")
+            lines = "" if self.has_lines else NO_LINES_CONFIG
+            config.write_text(f"[esptool]\n{TIME_LIMITS}{lines}", encoding="utf-8")
             words = [*self.program, "--chip", self.chip, "--port", self.port, "--baud", str(self.baud)]
             words += ["--connect-attempts", str(self.connect_attempts), "--after", after]
             words += [] if self.stub else ["--no-stub"]
