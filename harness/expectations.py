@@ -136,8 +136,10 @@ def _named(world: World, where: Mapping[str, Any]) -> dict[str, Any]:
     names = {device.device_id: device.name for device in world.bench.plan.devices}
     found: dict[str, Any] = {}
     for key, value in where.items():
-        if key == "device_id" and value in names:
-            found["device"] = names[value]
+        if key == "device_id":
+            ids = value if isinstance(value, list | tuple) else [value]
+            shown = [names.get(one, one) for one in ids]
+            found["device"] = shown if isinstance(value, list | tuple) else shown[0]
         else:
             found[key] = value
     return found
