@@ -20,6 +20,7 @@ from server.fence import Fences
 from server.ids import IdSource
 from server.ids import seeded_ids as new_seeded_ids
 from server.intake import Intake
+from server.job_watch import Carrier
 from server.log import Log
 from server.metrics import Metrics
 from server.monitor import Monitor
@@ -31,6 +32,7 @@ from server.originals import Originals
 from server.projects import Projects
 from server.store import Pool, Store, open_pool
 from server.upkeep import Upkeep
+from server.video_side import VideoSide
 from server.wire.topics import uplink_filters
 from server.writing import Outgoing
 
@@ -61,6 +63,8 @@ class Parts:
     objects: ObjectStore | None = None
     changes: Callable[[], int] | None = None
     """How many transactions anybody has committed, where that can be known."""
+    carrier: Carrier | None = None
+    """Brings background jobs to workers; without one the server does them itself."""
 
 
 class App:
@@ -76,6 +80,16 @@ class App:
             store=self.store, objects=self.objects, clock=parts.clock, ids=parts.ids, log=parts.log
         )
         self.projects = Projects(self.originals, parts.offload, parts.ids, dedup=settings.dedup)
+        self.videos = VideoSide(
+            store=self.store,
+            objects=self.objects,
+            offload=parts.offload,
+            clock=parts.clock,
+            ids=parts.ids,
+            log=parts.log,
+            carrier=parts.carrier,
+            is_idle_quiet=parts.changes is not None,
+        )
         self.intake = Intake(
             store=self.store,
             completion=Completion(self.store, self.objects, parts.offload, dedup=settings.dedup),
@@ -100,7 +114,7 @@ class App:
             clock=parts.clock,
             log=parts.log,
             every=timedelta(seconds=settings.monitor_every_s),
-            upkeep=Upkeep(self.originals, parts.log),
+            upkeep=Upkeep(self.originals, self.videos, parts.log),
             changes=parts.changes,
         )
         self.failure: BaseException | None = None
@@ -132,7 +146,7 @@ class App:
 
     async def start(self) -> None:
         """Start every task; returns at once. `mqtt.wait_ready()` tells when messages are taken."""
-        for work in (self.intake.run(), self.intake.watchlist.run(), self.monitor.run()):
+        for work in (self.intake.run(), self.intake.watchlist.run(), self.monitor.run(), self.videos.watch.run()):
             self._tasks.append(asyncio.create_task(self._guarded(work)))
         await self.mqtt.start()
 
@@ -162,6 +176,7 @@ class App:
             with contextlib.suppress(BaseException):
                 await task
         self._tasks.clear()
+        await self.videos.close()
         self.parts.offload.close()
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import IO, Any, Final, TypeVar
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
@@ -26,6 +26,10 @@ CONNECT_TIMEOUT: Final = timedelta(seconds=3)
 REQUEST_TIMEOUT: Final = timedelta(seconds=20)
 RETRY: Final[Any] = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
 """A store that is away is said to be away, while somebody still waits for the answer."""
+
+
+BLOCK_BYTES: Final = 1 << 20
+"""What is read of a large object at a time."""
 
 
 class StoreFailed(Exception):
@@ -100,6 +104,46 @@ class ObjectStore:
                 raise FileNotFoundError(key) from error
 
         return await self._call(f"get {key}", read)
+
+    async def put_file(self, key: str, file: IO[bytes]) -> None:
+        """Store a file, read block by block; what lies there already is replaced."""
+
+        def copy() -> None:
+            file.seek(0)
+            obstore.put(self._store, key, file)
+
+        await self._call(f"put {key}", copy)
+
+    async def size_bytes(self, key: str) -> int:
+        """How large the object is; raises FileNotFoundError."""
+
+        def look() -> int:
+            try:
+                return int(obstore.head(self._store, key)["size"])
+            except NotFoundError as error:
+                raise FileNotFoundError(key) from error
+
+        return await self._call(f"head {key}", look)
+
+    async def blocks(self, key: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes of an object, or a range of them, block by block; raises FileNotFoundError at the first."""
+        if length is not None:
+
+            def part() -> bytes:
+                return bytes(obstore.get_range(self._store, key, start=start, length=length))
+
+            yield await self._call(f"get {key}", part)
+            return
+
+        def begin() -> Iterator[Any]:
+            try:
+                return iter(obstore.get(self._store, key).stream(min_chunk_size=BLOCK_BYTES))
+            except NotFoundError as error:
+                raise FileNotFoundError(key) from error
+
+        stream = await self._call(f"get {key}", begin)
+        while (block := await self._call(f"get {key}", lambda: next(stream, None))) is not None:
+            yield bytes(block)
 
     async def delete(self, key: str) -> None:
         """Remove an object; nothing where there is none."""

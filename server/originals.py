@@ -243,7 +243,7 @@ class Originals:
         """
         seen: list[str] = []
         swept = 0
-        for prefix in ("originals", "processed", "uploads"):
+        for prefix in ("originals", "processed", "uploads", "videos"):
             for page in await self.objects.pages(prefix):
                 stored_at = {stored.key: stored.modified_at for stored in page}
                 async with self.store.transaction(self.clock.now()) as connection:

@@ -9,6 +9,7 @@ from server.log import Log
 from server.objects import StoreFailed
 from server.once import forget_keys
 from server.originals import Originals
+from server.video_side import VideoSide
 
 SWEEP_EVERY: Final = timedelta(hours=24)
 
@@ -16,8 +17,9 @@ SWEEP_EVERY: Final = timedelta(hours=24)
 class Upkeep:
     """Safe on several servers at once: whatever goes, goes under the lock of its hash."""
 
-    def __init__(self, originals: Originals, log: Log) -> None:
+    def __init__(self, originals: Originals, videos: VideoSide, log: Log) -> None:
         self._originals = originals
+        self._videos = videos
         self._log = log
         self._next_sweep: datetime | None = None
 
@@ -31,6 +33,7 @@ class Upkeep:
             await self._originals.clean_up_orphaned_originals()
             if self.is_sweep_due(now):
                 self._next_sweep = now + SWEEP_EVERY
+                await self._videos.tidy()
                 await self._originals.mend_counts()
                 await self._originals.sweep()
                 async with self._originals.store.transaction(now) as connection:

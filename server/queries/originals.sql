@@ -86,7 +86,9 @@ SELECT
         SELECT FROM images
         WHERE original_url = $1 AND deleted_at IS NULL AND original_image_id IS NULL
     )
-    OR EXISTS (SELECT FROM images WHERE processed_url = $1 AND deleted_at IS NULL);
+    OR EXISTS (SELECT FROM images WHERE processed_url = $1 AND deleted_at IS NULL)
+    OR EXISTS (SELECT FROM videos WHERE $1 IN (original_path, proxy_path))
+    OR EXISTS (SELECT FROM video_upload_parts WHERE object_key = $1);
 
 -- name: note_strays
 -- Which of these keys no row names; noted with the time at which that was first seen.
@@ -103,6 +105,9 @@ WITH listed AS (
             WHERE i.original_url = l.object_key AND i.deleted_at IS NULL AND i.original_image_id IS NULL
         )
         AND NOT EXISTS (SELECT FROM images i WHERE i.processed_url = l.object_key AND i.deleted_at IS NULL)
+        AND NOT EXISTS (SELECT FROM videos v WHERE v.original_path = l.object_key)
+        AND NOT EXISTS (SELECT FROM videos v WHERE v.proxy_path = l.object_key)
+        AND NOT EXISTS (SELECT FROM video_upload_parts p WHERE p.object_key = l.object_key)
 ), noted AS (
     INSERT INTO stray_objects AS s (object_key)
     SELECT object_key FROM stray ORDER BY object_key

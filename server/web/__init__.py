@@ -20,6 +20,8 @@ from server.web.described import DEVICE_MESSAGE, DEVICE_MESSAGE_BODY, HEALTH, ME
 from server.web.problems import add_problems
 from server.web.projects import image_routes, original_routes, project_routes
 from server.web.test_clock import add_test_clock
+from server.web.video_uploads import add_conflicts, upload_routes
+from server.web.videos import job_routes, mall_routes, video_routes
 from server.web.writes import add_replays
 from server.wire import limits
 from server.wire.errors import RemoteProtocolError
@@ -36,7 +38,7 @@ def http_app(app: App) -> FastAPI:
     """The ASGI application of one server."""
     api = FastAPI(
         title="wakestorm reference server",
-        description="Device messages over HTTP; projects, images and their originals.",
+        description="Device messages over HTTP; projects, images and their originals; malls, videos and their jobs.",
         version="1",
         docs_url=None,
         redoc_url=None,
@@ -44,8 +46,10 @@ def http_app(app: App) -> FastAPI:
     add_problems(api)
     add_replays(api)
     versioned = APIRouter(prefix=API_PREFIX)
-    for routes in (project_routes, image_routes, original_routes):
+    add_conflicts(api)
+    for routes in (project_routes, image_routes, original_routes, mall_routes, video_routes, job_routes):
         versioned.include_router(routes(app))
+    versioned.include_router(upload_routes(app, API_PREFIX))
     api.include_router(versioned)
 
     @api.get("/health", responses=HEALTH)

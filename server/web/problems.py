@@ -38,9 +38,9 @@ class Problem(Exception):
         self.detail = detail
 
 
-def problem_response(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """The answer of a refusal."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+def problem_response(status: int, detail: str, headers: dict[str, str] | None = None, **more: object) -> JSONResponse:
+    """The answer of a refusal; `more` are members of its own (RFC 9457, 3.2)."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail} | more
     return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
 
 
