@@ -1,5 +1,5 @@
--- Work in the background. The row with its lease is the truth; who holds no lease writes nothing. Rows are locked in the
--- order jobs, leases, videos.
+-- Work in the background. The row with its lease is the truth; who holds no lease writes nothing. Rows are locked in
+-- the order jobs, leases, videos.
 
 -- name: queue_job
 WITH made AS (
@@ -21,7 +21,9 @@ SELECT id FROM processing_jobs WHERE video_id = $1 AND job_type = $2 AND status 
 SELECT id FROM videos WHERE id = $1 AND upload_status = 'uploaded' FOR UPDATE;
 
 -- name: get_job
-SELECT j.*, l.attempt, l.attempts_max FROM processing_jobs j JOIN processing_leases l ON l.job_id = j.id WHERE j.id = $1;
+SELECT j.*, l.attempt, l.attempts_max
+FROM processing_jobs j JOIN processing_leases l ON l.job_id = j.id
+WHERE j.id = $1;
 
 -- name: list_jobs
 SELECT j.*, l.attempt, l.attempts_max
