@@ -20,6 +20,7 @@ from harness.fitting import fitting
 from harness.flakes import FlakeLedger
 from harness.machine import run_name, version
 from harness.report.files import RunFiles
+from harness.report.html import made_report
 from harness.report.json_lines import JsonLinesReporter
 from harness.report.junit import JunitReporter
 from harness.report.terminal import TerminalReporter
@@ -100,7 +101,10 @@ def run_command(order: RunOrder) -> int:
         return EXIT_INTERRUPTED
     finally:
         terminal.close()
+        report = made_report(files.folder)
         _drop_what_is_empty(errors_log)
+    if report is not None:
+        print(f"report: {report}", file=sys.stderr)
     if not order.as_json:
         print(f"{verdict.value}  {files.folder / 'verdict.json'}")
     return exit_code(verdict)

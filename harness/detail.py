@@ -38,6 +38,8 @@ class Detail:
     asides: tuple[dict[str, Any], ...] = ()
     rows: tuple[RowStory, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    source: str = ""
+    """The text of the scenario's file."""
     left_out: str = ""
     """What is missing here and why, in words."""
     again: str = ""

@@ -12,7 +12,7 @@ _NOTHING: Final = "nothing, the history ends there"
 
 def first_difference(first: str, second: str) -> str:
     """`line 12: t_ms 843 before, 851 now`; empty where the two are the same. Lines count from 1, the header's."""
-    ones, others = first.splitlines(), second.splitlines()
+    ones, others = first.rstrip("\n").split("\n"), second.rstrip("\n").split("\n")
     for number, (one, other) in enumerate(zip(ones, others, strict=False), start=1):
         if one != other:
             return f"line {number}: {_difference(one, other)}"

@@ -104,20 +104,19 @@ def run_one(
     if not explain or ended.result.verdict is not Verdict.FAIL:
         return ended
     if around.bench != "embedded" or len(history) > EXPLAINED_RECORDS_MAX:
-        return replace(ended, detail=attempt.detail)
+        return ended
     other = History(_header(plan, around))
     again = _attempt(plan, around, other, f"{database}_again", folder / "again", is_watched=True)
-    return _explained(ended, _ended(plan, around, other, again), again.detail)
+    return _explained(ended, _ended(plan, around, other, again))
 
 
-def _explained(first: ScenarioEnded, again: ScenarioEnded, detail: Detail | None) -> ScenarioEnded:
+def _explained(first: ScenarioEnded, again: ScenarioEnded) -> ScenarioEnded:
     """The first run with what the witness saw of the second, where that was the same run."""
     if again.history_jsonl == first.history_jsonl:
-        return replace(first, result=replace(first.result, failures=again.result.failures), detail=detail)
+        return replace(first, result=replace(first.result, failures=again.result.failures), detail=again.detail)
     line = first_difference(first.history_jsonl, again.history_jsonl)
     words = f"played again it ended with {again.result.verdict.value}; {line}"
-    kept = Detail(pictures=detail.pictures if detail is not None else (), again=words)
-    return replace(first, detail=kept)
+    return replace(first, detail=replace(first.detail or Detail(), again=words))
 
 
 def _attempt(
@@ -316,4 +315,5 @@ def _ended(plan: Plan, around: Surroundings, history: History, attempt: _Attempt
         ledger=summed,
         history_sha256=history.sha256(),
     )
-    return ScenarioEnded(result=result, history_jsonl=text, ledger=ledger)
+    detail = None if attempt.detail is None else replace(attempt.detail, source=source_of(plan.path))
+    return ScenarioEnded(result=result, history_jsonl=text, ledger=ledger, detail=detail)

@@ -55,7 +55,7 @@ POWER_LOST: Final = "power lost"
 """What a device says where a fault has said so already."""
 
 _HARMLESS: Final = ("start", "started", "resume", "settled")
-MORE_LENGTH_CHARS_MAX: Final = 600
+MORE_LENGTH_CHARS_MAX: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,7 +316,7 @@ def _unfolded(fold: _Fold | None) -> list[Move]:
     moves = [replace(fold.first, label=label)]
     by_row: dict[str, list[tuple[Move, Record]]] = {}
     for move, record in fold.rows:
-        by_row.setdefault(str(record.fields.get("row")), []).append((move, record))
+        by_row.setdefault(str(record.fields.get("key")), []).append((move, record))
     for rows in by_row.values():
         (_, first), (last_move, last) = rows[0], rows[-1]
         before, after = first.fields["changes"]["received_chunks"][0], last.fields["changes"]["received_chunks"][1]

@@ -21,6 +21,7 @@ from harness.history import History, Record
 from harness.ledger import LedgerEntry
 from harness.plan import Plan
 from harness.plan_steps import Expect, RowsSubject
+from harness.sequence import TELLING
 from simulator.camera import render
 
 WATCHED: Final = (
@@ -73,7 +74,7 @@ class Witness:
         self._names = {device.mac: device.name for device in bench.plan.devices}
         self._first: State = {}
         self._known: State = {}
-        self._changes = 0
+        self._changes: list[tuple[int, Record]] = []
         self.left_out = ""
 
     async def begin(self, connection: asyncpg.Connection) -> None:
@@ -123,28 +124,28 @@ class Witness:
             if before != after:
                 self._note(key, before, after, now)
         self._known = now
-        if self._changes > CHANGES_MAX:
+        if len(self._changes) > CHANGES_MAX:
             self._give_up(f"more than {CHANGES_MAX} changes of rows: the later ones are not shown")
 
     def _note(self, key: tuple[str, str], before: Any, after: Any, now: State) -> None:
         row = after or before
         device = row if key[0] == "devices" else now.get(("devices", str(row.get("device_id"))), {})
-        self._changes += 1
-        self._bench.history.aside(
-            self._bench.clock.elapsed_ms(),
-            "row",
-            self._names.get(device.get("device_mac", ""), "database"),
-            table=key[0],
-            key=row.get(self._keys[key[0]][0]) if len(self._keys[key[0]]) == 1 else key[1],
-            image_name=row.get("image_name"),
-            op=_op(before, after),
-            changes=changed(before, after),
-            **(
-                {"progress": f"{row['received_chunks']}/{row.get('total_chunks') or '?'}"}
-                if "received_chunks" in row
-                else {}
-            ),
-        )
+        bench, keys = self._bench, self._keys[key[0]]
+        who, t_ms = self._names.get(device.get("device_mac", ""), "database"), bench.clock.elapsed_ms()
+        fields = {
+            "table": key[0],
+            "key": row.get(keys[0]) if len(keys) == 1 else key[1],
+            "image_name": row.get("image_name"),
+            "op": _op(before, after),
+            "changes": changed(before, after),
+            "progress": f"{row['received_chunks']}/{row.get('total_chunks') or '?'}"
+            if "received_chunks" in row
+            else None,
+        }
+        self._changes.append((len(bench.history), Record(t_ms=t_ms, kind="row", who=who, fields=fields)))
+        telling = {name: pair for name, pair in fields["changes"].items() if name in TELLING}
+        if telling or fields["op"] != "update":
+            bench.history.aside(t_ms, "row", who, **{**fields, "changes": telling})
 
     def _give_up(self, why: str) -> None:
         self.left_out = why
@@ -152,10 +153,10 @@ class Witness:
     def _stories(self, history: History) -> tuple[RowStory, ...]:
         """Every row that changed until the first step failed (else until the end), from first to last."""
         failed = next((at for at, record in enumerate(history) if record.kind == "fail"), len(history))
-        named = [record for at, record in history.asides() if at <= failed]
+        numbering = history.numbering.copy()
         stories: dict[tuple[str, str], RowStory] = {}
-        for record in named:
-            story = _story(record)
+        for _, record in (change for change in self._changes if change[0] <= failed):
+            story = _story(record, numbering.applied(record.fields))
             earlier = stories.get((story.table, story.row))
             stories[story.table, story.row] = story if earlier is None else _joined(earlier, story)
         order = {table: number for number, table in enumerate(self._tables)}
@@ -231,6 +232,10 @@ def _thumbnail(data: bytes) -> str:
     return base64.b64encode(out.getvalue()).decode("ascii")
 
 
+def _progress(row: Mapping[str, Any]) -> str | None:
+    return f"{row['received_chunks']}/{row.get('total_chunks') or '?'}" if "received_chunks" in row else None
+
+
 def _op(before: Any, after: Any) -> str:
     return "insert" if before is None else "delete" if after is None else "update"
 
@@ -241,8 +246,7 @@ def _cut(value: Any) -> Any:
     return value
 
 
-def _story(record: Record) -> RowStory:
-    fields = record.fields
+def _story(record: Record, fields: Mapping[str, Any]) -> RowStory:
     return RowStory(
         table=fields["table"], row=str(fields["key"]), who=record.who, op=fields["op"], changes=dict(fields["changes"])
     )

@@ -15,6 +15,7 @@ import msgspec
 from harness.events import Event, ScenarioEnded, ScenarioResult, SuiteEnded, SuiteStarted
 from harness.jsonable import json_line
 from harness.ledger import ledger_csv
+from harness.report.folder import DETAILS, details_text
 from harness.report.schema import VERSION, VerdictDocument, Verdicts
 from harness.verdict import Verdict
 
@@ -54,6 +55,9 @@ class RunFiles:
         written_whole(self.folder / "verdict.json", pretty)
         written_whole(self.folder / "history.jsonl", "".join(_history_of(item) for item in ended))
         written_whole(self.folder / "ledger.csv", ledger_csv({item.result.id: item.ledger for item in ended}))
+        details = {item.result.id: item.detail for item in ended if item.detail is not None}
+        if details:
+            written_whole(self.folder / DETAILS, details_text(details))
         point_latest_at(self.folder)
 
     def _document(self, end: SuiteEnded, results: Sequence[ScenarioResult]) -> VerdictDocument:
@@ -120,7 +124,7 @@ def _new_folder(runs_folder: Path, name: str) -> Path:
 
 def _history_of(item: ScenarioEnded) -> str:
     """The scenario's history with `scenario` in each line; records have no such field of their own, the header has."""
-    header, *records = item.history_jsonl.splitlines() or ["{}"]
+    header, *records = (item.history_jsonl or "{}").rstrip("\n").split("\n")  # U+2028 in a payload is no line's end
     first = json_line({**msgspec.json.decode(header), "scenario": item.result.id})
     name = f'{{"scenario":{json_line(item.result.id)},'
     return "\n".join([first, *(name + record.removeprefix("{") for record in records)]) + "\n"

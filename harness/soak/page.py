@@ -7,22 +7,11 @@ from html import escape
 from typing import Any, Final
 
 from harness.events import ScenarioEnded
+from harness.report.style import BASE
 from harness.soak.order import DAY_MS
 from harness.soak.plot import COLOURS_MAX, Window, plot
 
 _STYLE: Final = """
-:root { color-scheme: light dark; --ink: #1c2330; --dim: #5b6677; --paper: #fbfbfa; --card: #fff; --line: #dde1e7;
-  --fault: #e8a13a59; --good: #1a7f4b; --bad: #c0321f; --c0: #2463c4; --c1: #d9742b; --c2: #218a5d; --c3: #a33ea1;
-  --c4: #8a7a13; --c5: #667085; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --dim: #9aa5b5; --paper: #14171c; --card: #1c2027;
-  --line: #333a45; --fault: #e6a83b4d; --good: #4cc38a; --bad: #ff7a66; --c0: #6ea8ff; --c1: #ffab70; --c2: #5fd3a3;
-  --c3: #dd8ce0; --c4: #d9c75a; --c5: #98a2b3; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1400px; padding: 24px; font: 15px/1.5 system-ui, sans-serif; color: var(--ink);
-  background: var(--paper); }
-h1 { font-size: 22px; margin: 0 0 4px; } h2 { font-size: 17px; margin: 32px 0 8px; }
-code { font-size: 13px; overflow-wrap: anywhere; } .dim { color: var(--dim); } .good { color: var(--good); }
-.bad { color: var(--bad); }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 16px; }
 figure { margin: 0; padding: 12px; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
 figcaption { font-weight: 600; margin-bottom: 4px; } svg { width: 100%; height: auto; display: block; }
@@ -37,9 +26,6 @@ polyline.c0, polyline.c1, polyline.c2, polyline.c3, polyline.c4, polyline.c5 { f
 .legend { display: flex; flex-wrap: wrap; gap: 4px 14px; font-size: 13px; color: var(--dim); }
 .legend i { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 5px; }
 .tables { display: grid; grid-template-columns: repeat(auto-fit, minmax(360px, 1fr)); gap: 16px; align-items: start; }
-table { border-collapse: collapse; width: 100%; font-size: 13px; background: var(--card); }
-td, th { border-bottom: 1px solid var(--line); padding: 3px 8px; text-align: left; vertical-align: top; }
-td.n, th.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 """
 
 _OUTAGE_WORDS: Final = ("server", "broker", "database")
@@ -67,7 +53,7 @@ def page(document: Mapping[str, Any], ended: ScenarioEnded) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(verdict)}: soak, {document['devices']} cameras, {escape(days)}</title>"
-        f"<style>{_STYLE}</style></head><body>"
+        f"<style>{BASE}{_STYLE}</style></head><body>"
         f'<h1><span class="{tone}">{escape(verdict)}</span> {document["devices"]} cameras, {escape(days)}</h1>'
         f'<p class="dim">{escape(summary)}<br>{document["days_per_minute"]} scenario days a minute,'
         f" {document['wakes_per_cpu_s']} wake cycles a second and core, {document['cpu_s']} processor seconds of the"
