@@ -20,18 +20,24 @@ def line_of(plain: Mapping[str, Any]) -> str:
         return f"{stamp(record.t_ms)}  {record.who:<12} |  {fields.get('text', '')}"
     when = stamp(record.t_ms)
     if record.kind != "message":
-        return f"{when}  {record.who:<12} *  {record.kind}: {_values(fields)}".rstrip(": ")
+        return f"{when}  {record.who:<12} *  {record.kind}: {values_words(fields)}".rstrip(": ")
     arrow = "<--" if fields.get("direction") == "down" else "-->"
     channel = str(fields.get("topic", "")).rpartition("/")[2]
-    return f"{when}  {record.who:<12} {arrow} {channel:<7} {_message(fields.get('payload'))}"
+    return f"{when}  {record.who:<12} {arrow} {channel:<7} {message_words(fields.get('payload'))}"
 
 
-def _values(fields: Mapping[str, Any]) -> str:
-    values = {key: value for key, value in fields.items() if value is not None and key != "sha256"}
-    return _cut(", ".join(f"{key} {value}" for key, value in sorted(values.items())))
+def values_words(fields: Mapping[str, Any]) -> str:
+    """`name value, name value`, cut where it is long."""
+    values = {key: value for key, value in fields.items() if value not in (None, []) and key != "sha256"}
+    return _cut(", ".join(f"{key} {_value(value)}" for key, value in sorted(values.items())))
 
 
-def _message(payload: Any) -> str:
+def _value(value: Any) -> str:
+    return " + ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def message_words(payload: Any) -> str:
+    """A payload on one line; a chunk as `chunk 3 of image_1.jpg`."""
     if not isinstance(payload, dict):
         return _cut(str(payload))
     if "chunk_id" in payload:
