@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
+
+APP_MAX_BYTES: Final = 1_900_000
+"""What the app's partition of the fixtures has room for."""
 
 app = typer.Typer(
     name="bench",
@@ -68,6 +72,65 @@ def _migrate(rows: int, duplicates: int, *, as_json: bool) -> int:
         print(f"device_images exclusively locked for {report.locked_ms:.0f} ms in all (at most {LOCKED_MS_MAX})")
         print(
             f"{report.written_meanwhile} images written meanwhile, the slowest waited {report.longest_write_ms:.0f} ms"
+        )
+        for mistake in report.mistakes:
+            print(f"WRONG {mistake}")
+    return 1 if report.mistakes else 0
+
+
+@app.command()
+def boards(
+    count: Annotated[int, typer.Option("--boards", min=1, max=32, metavar="N", help="Virtual boards at a time.")] = 8,
+    app_size: Annotated[str, typer.Option("--app", metavar="SIZE", help="The app's image, about; at most 1900kB.")] = (
+        "1500kB"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """Flash many virtual boards at once with the real esptool, see each boot, and tell who spent the CPU time.
+
+    Aim: 8 boards with 1.5 MB each within 10 s on 2 cores that do nothing else. Exit code 1: a board was not flashed, or
+    does not run what was flashed.
+
+    \b
+    Examples:
+      wakestorm bench boards
+      wakestorm bench boards --boards 2 --app 200kB --json
+    """
+    raise typer.Exit(_boards(count, app_size, as_json=as_json))
+
+
+def _boards(count: int, app_size: str, *, as_json: bool) -> int:
+    from dataclasses import asdict
+    from tempfile import TemporaryDirectory
+
+    from harness.dut.flash_benchmark import AIM_S, measure
+    from harness.errors import UsageError
+    from harness.jsonable import json_line
+    from harness.units import parse_size_bytes
+
+    app_bytes = parse_size_bytes(app_size)
+    if app_bytes > APP_MAX_BYTES:
+        raise UsageError(f"--app: {app_size} does not fit into the app's partition", hint="at most 1900kB")
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    with TemporaryDirectory(prefix="wakestorm-bench-") as folder:
+        report = measure(Path(folder), boards=count, app_bytes=app_bytes, on_line=tell)
+    if as_json:
+        print(json_line(asdict(report) | {"cpu_bound_s": report.cpu_bound_s, "aim_s": AIM_S}))
+    else:
+        spent = (
+            ("esptool", report.esptool_cpu_s),
+            ("virtual boards", report.boards_cpu_s),
+            ("wakestorm itself", report.harness_cpu_s),
+        )
+        print(f"{report.boards} boards, {report.app_bytes:,} B of app, {report.written_bytes:,} B written in all")
+        print(f"flashed and running after {report.flashed_s:.1f} s (aim for 8 boards: {AIM_S:g} s)")
+        for who, seconds in spent:
+            print(f"  CPU of {who:<17} {seconds:6.2f} s, {seconds / report.boards:.2f} s a board")
+        print(
+            f"  {report.cores} cores can't do it faster than in {report.cpu_bound_s:.1f} s; load was {report.load:.1f}"
         )
         for mistake in report.mistakes:
             print(f"WRONG {mistake}")

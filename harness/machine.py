@@ -5,6 +5,7 @@ Nothing of this may reach a history; a scenario has its own time and its own see
 
 from __future__ import annotations
 
+import os
 import platform
 import secrets
 import time
@@ -20,6 +21,12 @@ def monotonic_s() -> float:
 def unix_ms() -> int:
     """The present in Unix milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+def cpu_s() -> tuple[float, float]:
+    """CPU seconds of this process, and of its children that have ended and were waited for."""
+    spent = os.times()
+    return spent.user + spent.system, spent.children_user + spent.children_system
 
 
 def run_name() -> str:

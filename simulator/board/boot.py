@@ -22,6 +22,7 @@ from simulator.board.partition import (
     NVS,
     OTA_DATA,
     TABLE_OFFSET,
+    BadOtaPartition,
     BadTable,
     Partition,
     Selection,
@@ -85,7 +86,11 @@ def boot(flash: Cells, chip: ChipIdentity, reset: ChipReset, *, saved_pc: int | 
         log.log("boot", "load partition table error!", "E")
         return Boot(text=log.text, ms=log.ms, restart=ChipReset.SOFTWARE_SYSTEM)
     boot_log.partition_list(log, partitions)
-    selection = select_slot(flash, partitions)
+    try:
+        selection = select_slot(flash, partitions)
+    except BadOtaPartition as error:
+        log.log("boot", str(error), "E")
+        return Boot(text=log.text, ms=log.ms, restart=ChipReset.SOFTWARE_SYSTEM)
     if selection.remark:
         log.log("boot", selection.remark, "E" if selection.level == "E" else "I")
     return _second_stage(log, flash, chip, partitions, selection)

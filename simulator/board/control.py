@@ -15,6 +15,7 @@ from simulator.board.board_fault import UnknownBoardFault
 from simulator.board.board_fault import parse as parse_fault
 from simulator.board.camera_app import CameraApp
 from simulator.board.host import BoardHost
+from simulator.board.machine import cpu_s
 from simulator.catalogue import UnknownFault
 from simulator.fault import fault_named
 
@@ -91,6 +92,7 @@ class Control:
             "port": self._host.port.name,
             "mac": board.chip.mac_text,
             "erases_max": board.flash.wear_max,
+            "cpu_s": round(cpu_s(), 3),
             "faults": [fault.text for fault in board.faults.faults],
             "device": None
             if device is None

@@ -27,8 +27,11 @@ class FlashWrite:
         if self._inflate is None:
             self._program(block[: self._end - self._next])
             return
+        if self._inflate.eof:
+            raise CommandFailed(Failure.TOO_MUCH_DATA)
+        room = min(self._end, self._flash.size_bytes) - self._next
         try:
-            data = self._inflate.decompress(block, self._end - self._next + SECTOR_BYTES)
+            data = self._inflate.decompress(block, max(0, room) + SECTOR_BYTES)
         except zlib.error as error:
             raise CommandFailed(Failure.INFLATE_FAILED) from error
         if len(data) > self._end - self._next or self._inflate.unconsumed_tail:

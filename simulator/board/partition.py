@@ -23,6 +23,7 @@ DATA: Final = 1
 FACTORY: Final = 0x00
 _OTA_FIRST: Final = 0x10
 OTA_DATA: Final = 0x00
+_OTA_BYTES_MIN: Final = 0x2000
 NVS: Final = 0x02
 
 _USAGES: Final = {
@@ -38,6 +39,10 @@ _USAGES: Final = {
 
 class BadTable(Exception):
     """A table that the bootloader refuses, in its words."""
+
+
+class BadOtaPartition(Exception):
+    """OTA data that the bootloader can't even look at, in its words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +111,15 @@ class Selection:
 
 
 def select_slot(flash: bytes | memoryview, partitions: tuple[Partition, ...]) -> Selection:
-    """Which app the OTA data choose."""
+    """Which app the OTA data choose; raises BadOtaPartition."""
     slots = sum(1 for partition in partitions if partition.is_ota_app)
     has_factory = any((p.type, p.subtype) == (APP, FACTORY) for p in partitions)
     data = next((p for p in partitions if (p.type, p.subtype) == (DATA, OTA_DATA)), None)
     if data is None:
         return Selection(-1)
+    if data.size_bytes < _OTA_BYTES_MIN:
+        text = f"ota_info partition size {data.size_bytes} is too small (minimum {_OTA_BYTES_MIN} bytes)"
+        raise BadOtaPartition(text)
     entries = [bytes(flash[data.offset + 0x1000 * copy :][:32]) for copy in range(2)]
     numbers = [struct.unpack_from("<I", entry)[0] for entry in entries]
     is_empty = [number == 0xFFFF_FFFF or _is_rejected(entry) for number, entry in zip(numbers, entries, strict=True)]

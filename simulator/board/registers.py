@@ -25,6 +25,9 @@ _XTAL_HZ: Final = 40_000_000
 _CHIP_MAGIC: Final = (0x4000_1000, 9)
 """A word of the mask ROM that older tools tell chips by."""
 
+_WORDS_MAX: Final = 1 << 14
+"""More registers than any tool touches; a host that writes on and on gets no more memory."""
+
 _SPI1: Final = 0x6000_2000
 _SPI_COMMAND: Final = _SPI1
 _SPI_ADDRESS: Final = _SPI1 + 0x04
@@ -51,7 +54,7 @@ class Registers:
         self._flash = flash
         self._words: dict[int, int] = {
             GPIO_STRAP: strap,
-            _UART_CLOCK_DIVIDER: _XTAL_HZ // baud,
+            _UART_CLOCK_DIVIDER: _XTAL_HZ // max(1, baud),
             _CHIP_MAGIC[0]: _CHIP_MAGIC[1],
         }
         self._status = [0, 2, 0]
@@ -68,6 +71,8 @@ class Registers:
         """Change the bits of `mask`."""
         if efuse.BASE <= address < efuse.END:
             self._fuses.write(address - efuse.BASE, value & mask)
+            return None
+        if address not in self._words and len(self._words) >= _WORDS_MAX:
             return None
         self._words[address] = (self.read(address) & ~mask & 0xFFFF_FFFF) | (value & mask)
         if address == _SPI_COMMAND and value & _SPI_USER_START:

@@ -19,6 +19,7 @@ GREETING: Final = b"OHAI"
 
 _SLOW_READ_BYTES: Final = 64
 _RAM_BYTES_MAX: Final = 1 << 20
+_PIECES_MAX: Final = 64
 
 
 class RomLoader(Loader):
@@ -61,7 +62,8 @@ class RomLoader(Loader):
 
     def _mem_begin(self, request: Request) -> Answer:
         size_bytes, _, _, address = request.words(4)
-        if size_bytes > _RAM_BYTES_MAX:
+        self._ram.pop(address, None)
+        if size_bytes + sum(map(len, self._ram.values())) > _RAM_BYTES_MAX or len(self._ram) >= _PIECES_MAX:
             raise CommandFailed(Failure.FAILED_TO_ACT)
         self._ram[address] = bytearray()
         self._open = (address, size_bytes)

@@ -164,3 +164,10 @@ def test_what_does_not_start_starts_again_and_again() -> None:
 def test_every_reset_is_named(reset: ChipReset) -> None:
     text, label = start(flashed(), reset)
     assert f"rst:0x{reset.number:x} ({reset.text}),boot:0x8" in text and label == "ota_0"
+
+
+def test_ota_data_without_room_for_two_copies() -> None:
+    rows = (("otadata", 1, 0, 0xF000, 0x1000), ("ota_0", 0, 0x10, OTA_0, 0x4_0000))
+    board, text = board_with(flash_of(flashed(table=table(rows))))
+    assert "boot: ota_info partition size 4096 is too small (minimum 8192 bytes)" in text
+    assert "Loaded app" not in text and "rst:0x3 (RTC_SW_SYS_RST)" in board.tick(60_000).decode()

@@ -11,6 +11,7 @@ import pytest
 from simulator.board.board import Mode
 from simulator.board.protocol import Op
 from simulator.board.registers import OPTION1
+from simulator.board.slip import encode
 from tests.support.board_client import BoardClient, board_with
 
 
@@ -71,6 +72,23 @@ def test_data_without_begin(rom: BoardClient) -> None:
 def test_garbage_instead_of_deflate(stub: BoardClient) -> None:
     stub.command(Op.FLASH_DEFL_BEGIN, 4096, 1, 0x4000, 0, 0)
     assert stub.command(Op.FLASH_DEFL_DATA, 8, 0, 0, 0, data=b"\xff" * 8).status == (1, 0xC7)
+
+
+def test_data_behind_the_end_of_deflate(stub: BoardClient) -> None:
+    """Refused, not piled up."""
+    packed = zlib.compress(bytes(4096))
+    stub.command(Op.FLASH_DEFL_BEGIN, 8192, 1, 0x4000, 0, 0)
+    assert stub.command(Op.FLASH_DEFL_DATA, len(packed), 0, 0, 0, data=packed).status == (0, 0)
+    assert stub.command(Op.FLASH_DEFL_DATA, 4, 1, 0, 0, data=b"more").status == (1, 0xC9)
+
+
+def test_ram_and_registers_have_an_end(rom: BoardClient) -> None:
+    codes = [rom.command(Op.MEM_BEGIN, 1 << 19, 1, 1 << 14, 0x4000_0000 + step).status[0] for step in range(100)]
+    assert codes[:2] == [0, 0] and codes[-1] == 1 and len(set(codes[64:])) == 1
+    for address in range(0x5000_0000, 0x5000_0000 + 4 * 20_000, 4):
+        rom.board.feed(encode(struct.pack("<BBHI4I", 0, Op.WRITE_REG, 16, 0, address, 7, 0xFFFF_FFFF, 0)), 0)
+    assert rom.command(Op.READ_REG, 0x5000_0000).value == 7
+    assert rom.command(Op.READ_REG, 0x5000_0000 + 4 * 19_999).value == 0
 
 
 def test_more_data_than_announced(stub: BoardClient) -> None:
