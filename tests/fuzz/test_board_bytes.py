@@ -163,7 +163,7 @@ def test_any_bytes_in_nvs(raw: bytes, place: int, seed: int) -> None:
     )
 )
 def test_nor_flash_against_a_model_of_single_bytes(steps: list[tuple[int, bytes | int]]) -> None:
-    """Bytes are written, a number erases. What a write wants to set stays clear until its sector is erased; each erase is counted on each sector."""
+    """Bytes are written, a number erases. A bit that is clear stays so until its sector is erased, which is counted."""
     flash, model, erases = NorFlash.blank(SIZE), bytearray(b"\xff" * 6 * SECTOR_BYTES), [0] * 6
     for offset, value in steps:
         if isinstance(value, bytes):
