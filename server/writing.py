@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -50,8 +51,8 @@ from server.wire.topics import topic_of
 
 WRITE = load("write.sql")
 
-IMAGE_COLUMNS: Final = 9
-"""What `save_images` takes of an image."""
+Row = dict[str, Any]
+"""A record for `save`: column and value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +128,7 @@ async def _write_rows_first(connection: Connection, turn: Turn) -> None:
                 )
             case SaveSession(session=session) if opens and not session.is_open:
                 # one open session a device: the old one is closed before the next row comes
-                columns = (*_session_columns(session), *_payload_columns(session, view))
-                await connection.execute(WRITE["save_session"], session.session_id, *columns)
+                await _save(connection, turn.now, sessions=[_session_row(session, view)])
             case CreateImage(image=image):
                 await _create_image(connection, turn, image)
             case LinkImage(image=image):
@@ -211,16 +211,14 @@ def _collect(late: _Late, turn: Turn, effect: Effect) -> None:
 
 async def _write_late(connection: Connection, late: _Late, turns: Sequence[Turn]) -> None:
     now = turns[0].now
-    for device_id in sorted(late.devices):
-        await connection.execute(WRITE["save_device"], device_id, *_device_columns(late.devices[device_id]))
-    if late.images or late.stored:
-        rows = [_image_row(late.images[image_id]) for image_id in sorted(late.images)]
-        columns = zip(*rows, strict=True) if rows else [()] * IMAGE_COLUMNS
-        await connection.execute(WRITE["save_images"], *map(list, columns), *_columns(late.stored), now)
-    for session_id in sorted(late.sessions):
-        session, view = late.sessions[session_id]
-        await connection.execute(
-            WRITE["save_session"], session_id, *_session_columns(session), *_payload_columns(session, view)
+    if late.devices or late.images or late.stored or late.sessions:
+        await _save(
+            connection,
+            now,
+            devices=[_device_row(late.devices[device_id]) for device_id in sorted(late.devices)],
+            images=[_image_row(late.images[image_id]) for image_id in sorted(late.images)],
+            stored=late.stored,
+            sessions=[_session_row(*late.sessions[session_id]) for session_id in sorted(late.sessions)],
         )
     if late.compared:
         for row in await connection.fetch(WRITE["conflicting_chunks"], *_columns(late.compared)):
@@ -240,6 +238,18 @@ async def _write_late(connection: Connection, late: _Late, turns: Sequence[Turn]
         await connection.executemany(WRITE["log_history"], late.history)
 
 
+async def _save(
+    connection: Connection,
+    now: datetime,
+    *,
+    devices: Sequence[Row] = (),
+    images: Sequence[Row] = (),
+    stored: Sequence[StoreChunk] = (),
+    sessions: Sequence[Row] = (),
+) -> None:
+    await connection.execute(WRITE["save"], devices, images, *_columns(stored), sessions, now)
+
+
 def _columns(chunks: Sequence[StoreChunk | CompareChunk]) -> tuple[list[UUID], list[int], list[bytes]]:
     return (
         [chunk.image_id for chunk in chunks],
@@ -248,75 +258,71 @@ def _columns(chunks: Sequence[StoreChunk | CompareChunk]) -> tuple[list[UUID], l
     )
 
 
-def _device_columns(view: DeviceView) -> tuple[Any, ...]:
-    return (
-        view.last_seen_at,
-        view.last_wake_at,
-        view.next_wake_at,
-        view.manual_wake_override,
-        view.battery_voltage_v,
-        view.wifi_rssi_dbm,
-        view.firmware_version,
-        view.hardware_version,
-        view.dialect.name,
-        view.family,
-    )
+def _device_row(view: DeviceView) -> Row:
+    return {
+        "device_id": view.device_id,
+        "last_seen_at": view.last_seen_at,
+        "last_wake_at": view.last_wake_at,
+        "next_wake_at": view.next_wake_at,
+        "manual_wake_override": view.manual_wake_override,
+        "battery_voltage": view.battery_voltage_v,
+        "wifi_rssi": view.wifi_rssi_dbm,
+        "firmware_version": view.firmware_version,
+        "hardware_version": view.hardware_version,
+        "protocol_version": view.dialect.name,
+        "topic_family": view.family,
+    }
 
 
-def _image_row(image: ImageView) -> tuple[Any, ...]:
-    return (
-        image.image_id,
-        image.status,
-        image.session_id,
-        image.last_chunk_at,
-        image.retry_count,
-        image.attempt,
-        image.failed_at,
-        image.failure,
-        image.metadata,
-    )
+def _image_row(image: ImageView) -> Row:
+    return {
+        "image_id": image.image_id,
+        "status": image.status,
+        "session_id": image.session_id,
+        "last_chunk_at": image.last_chunk_at,
+        "retry_count": image.retry_count,
+        "attempt": image.attempt,
+        "failed_at": image.failed_at,
+        "timeout_reason": image.failure,
+        "metadata": image.metadata,
+    }
 
 
-def _session_columns(session: SessionView) -> tuple[Any, ...]:
-    return (
-        session.status,
-        session.hello_digest,
-        session.last_message_at,
-        session.answer,
-        session.answer_image_id,
-        session.missing_rounds,
-        session.asked_at,
-        session.backlog_asked,
-        [str(image_id) for image_id in session.images_stored],
-        session.offers_expected,
-        session.next_wake_at,
-        session.pending_count,
-        session.pending_list,
-        session.captured,
-        session.image_id,
-        session.messages,
-        session.chunks_received,
-        session.chunk_duplicates,
-        session.error_codes,
-        session.telemetry,
-        session.ended_at,
-    )
-
-
-def _payload_columns(session: SessionView, view: DeviceView) -> tuple[Any, ...]:
-    return (
-        session.payload_id,
-        session.protocol_state,
-        session.payload_status,
-        session.wake_type,
-        session.image_id,
-        session.ack_sent_at,
-        session.snap_sent_at,
-        session.sleep_sent_at,
-        session.telemetry,
-        view.battery_voltage_v,
-        view.wifi_rssi_dbm,
-    )
+def _session_row(session: SessionView, view: DeviceView) -> Row:
+    """The session and its wake payload."""
+    return {
+        "session_id": session.session_id,
+        "status": session.status,
+        "hello_digest": session.hello_digest,
+        "last_message_at": session.last_message_at,
+        "answer": session.answer,
+        "answer_image_id": session.answer_image_id,
+        "missing_rounds": session.missing_rounds,
+        "asked_at": session.asked_at,
+        "backlog_asked": session.backlog_asked,
+        "images_stored": session.images_stored,
+        "offers_expected": session.offers_expected,
+        "next_wake_at": session.next_wake_at,
+        "pending_count": session.pending_count,
+        "pending_list": session.pending_list,
+        "captured": session.captured,
+        "image_id": session.image_id,
+        "messages": session.messages,
+        "chunks_received": session.chunks_received,
+        "chunk_duplicates": session.chunk_duplicates,
+        "error_codes": session.error_codes,
+        "telemetry": session.telemetry,
+        "ended_at": session.ended_at,
+        "payload_id": session.payload_id,
+        "protocol_state": session.protocol_state,
+        "payload_status": session.payload_status,
+        "wake_type": session.wake_type,
+        "ack_sent_at": session.ack_sent_at,
+        "snap_sent_at": session.snap_sent_at,
+        "sleep_sent_at": session.sleep_sent_at,
+        "battery_voltage": view.battery_voltage_v,
+        "wifi_rssi": view.wifi_rssi_dbm,
+    }
 
 
 async def _write_event(connection: Connection, turn: Turn, effect: Effect) -> None:

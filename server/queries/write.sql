@@ -5,15 +5,6 @@ INSERT INTO devices (device_id, device_mac, provisioning_status, protocol_versio
 VALUES ($1, $2, 'pending_approval', $3, $4, $5)
 ON CONFLICT (device_mac) DO NOTHING;
 
--- name: save_device
-UPDATE devices SET
-    last_seen_at = $2, last_wake_at = $3, next_wake_at = $4, manual_wake_override = $5,
-    manual_wake_requested_by = CASE WHEN $5 THEN manual_wake_requested_by END,
-    manual_wake_requested_at = CASE WHEN $5 THEN manual_wake_requested_at END,
-    battery_voltage = $6, wifi_rssi = $7, firmware_version = $8, hardware_version = $9,
-    protocol_version = $10, topic_family = $11
-WHERE device_id = $1;
-
 -- name: open_session
 -- The session and, in one statement, its wake payload.
 WITH lineage AS (
@@ -36,38 +27,99 @@ INSERT INTO device_wake_sessions (
 SELECT $1, $2, site_id, program_id, company_id, $4, $5, 'in_progress', $4, $6, $7 FROM lineage
 ON CONFLICT (session_id) DO NOTHING;
 
--- name: save_session
--- The session and, in one statement, its wake payload.
-WITH payload AS (
+-- name: save
+-- The records of a batch, each written once, whatever their number: $1 devices, $2 images, $6 sessions with their wake
+-- payloads, as arrays of objects; $3..$5 the chunks that came, received at $7. The first copy of a chunk wins; rows go
+-- in the order of their key, so that batches of several servers can't deadlock. Statements of one WITH see the snapshot
+-- before it, so what is counted beside `stored` is what was there, and an image's new state comes from `saved`.
+WITH saved_devices AS (
+    UPDATE devices d SET
+        last_seen_at = u.last_seen_at, last_wake_at = u.last_wake_at, next_wake_at = u.next_wake_at,
+        manual_wake_override = u.manual_wake_override,
+        manual_wake_requested_by = CASE WHEN u.manual_wake_override THEN d.manual_wake_requested_by END,
+        manual_wake_requested_at = CASE WHEN u.manual_wake_override THEN d.manual_wake_requested_at END,
+        battery_voltage = u.battery_voltage, wifi_rssi = u.wifi_rssi, firmware_version = u.firmware_version,
+        hardware_version = u.hardware_version, protocol_version = u.protocol_version, topic_family = u.topic_family
+    FROM jsonb_to_recordset($1::jsonb) AS u (
+        device_id uuid, last_seen_at timestamptz, last_wake_at timestamptz, next_wake_at timestamptz,
+        manual_wake_override boolean, battery_voltage real, wifi_rssi integer, firmware_version text,
+        hardware_version text, protocol_version text, topic_family text
+    )
+    WHERE d.device_id = u.device_id
+),
+stored AS (
+    INSERT INTO device_image_chunks (image_id, chunk_index, data, received_at)
+    SELECT u.image_id, u.chunk_index, u.data, $7
+    FROM unnest($3::uuid[], $4::integer[], $5::bytea[]) AS u (image_id, chunk_index, data)
+    ORDER BY u.image_id, u.chunk_index
+    ON CONFLICT (image_id, chunk_index) DO NOTHING
+    RETURNING image_id, chunk_index
+),
+saved AS (
+    UPDATE device_images i SET
+        status = u.status, session_id = u.session_id, last_chunk_at = u.last_chunk_at, retry_count = u.retry_count,
+        attempt = u.attempt, failed_at = u.failed_at, timeout_reason = u.timeout_reason,
+        metadata = i.metadata || u.metadata,
+        received_chunks = CASE WHEN u.status = 'complete' THEN i.total_chunks ELSE
+            (SELECT count(*) FROM device_image_chunks c WHERE c.image_id = u.image_id)
+            + (SELECT count(*) FROM stored s WHERE s.image_id = u.image_id)
+        END
+    FROM jsonb_to_recordset($2::jsonb) AS u (
+        image_id uuid, status text, session_id uuid, last_chunk_at timestamptz, retry_count integer, attempt integer,
+        failed_at timestamptz, timeout_reason text, metadata jsonb
+    )
+    WHERE i.image_id = u.image_id AND i.status <> 'complete'
+    RETURNING i.image_id, i.status, i.total_chunks, i.received_chunks
+),
+sessions AS MATERIALIZED (
+    SELECT u.*, i.image_name,
+        coalesce(n.status, i.status) AS image_status,
+        coalesce(n.total_chunks, i.total_chunks) AS total_chunks,
+        coalesce(n.received_chunks, i.received_chunks) AS received_chunks
+    FROM jsonb_to_recordset($6::jsonb) AS u (
+        session_id uuid, status text, hello_digest text, last_message_at timestamptz, answer text,
+        answer_image_id uuid, missing_rounds integer, asked_at timestamptz, backlog_asked jsonb, images_stored jsonb,
+        offers_expected integer, next_wake_at timestamptz, pending_count integer, pending_list text[],
+        captured boolean, image_id uuid, messages integer, chunks_received integer, chunk_duplicates integer,
+        error_codes integer[], telemetry jsonb, ended_at timestamptz, payload_id uuid, protocol_state text,
+        payload_status text, wake_type text, ack_sent_at timestamptz, snap_sent_at timestamptz,
+        sleep_sent_at timestamptz, battery_voltage real, wifi_rssi integer
+    )
+    LEFT JOIN device_images i ON i.image_id = u.image_id
+    LEFT JOIN saved n ON n.image_id = u.image_id
+),
+payloads AS (
     UPDATE device_wake_payloads p SET
-        protocol_state = $24, payload_status = $25, wake_type = $26, device_image_id = $27,
-        ack_sent_at = $28, snap_sent_at = $29, sleep_sent_at = $30,
-        image_status = i.status, chunk_count = i.total_chunks, chunks_received = coalesce(i.received_chunks, 0),
-        is_complete = coalesce(i.status = 'complete', false), server_image_name = i.image_name,
-        telemetry_data = $31, battery_voltage = $32, wifi_rssi = $33,
-        temperature = ($31::jsonb ->> 'temperature')::real, humidity = ($31::jsonb ->> 'humidity')::real,
-        pressure = ($31::jsonb ->> 'pressure')::real, gas_resistance = ($31::jsonb ->> 'gas_resistance')::real
-    FROM (SELECT 1) one
-    LEFT JOIN device_images i ON i.image_id = $27::uuid
-    WHERE p.payload_id = $23
+        protocol_state = u.protocol_state, payload_status = u.payload_status, wake_type = u.wake_type,
+        device_image_id = u.image_id, ack_sent_at = u.ack_sent_at, snap_sent_at = u.snap_sent_at,
+        sleep_sent_at = u.sleep_sent_at, image_status = u.image_status, chunk_count = u.total_chunks,
+        chunks_received = coalesce(u.received_chunks, 0), is_complete = coalesce(u.image_status = 'complete', false),
+        server_image_name = u.image_name, telemetry_data = u.telemetry, battery_voltage = u.battery_voltage,
+        wifi_rssi = u.wifi_rssi,
+        temperature = (u.telemetry ->> 'temperature')::real, humidity = (u.telemetry ->> 'humidity')::real,
+        pressure = (u.telemetry ->> 'pressure')::real, gas_resistance = (u.telemetry ->> 'gas_resistance')::real
+    FROM sessions u
+    WHERE p.payload_id = u.payload_id
 )
 UPDATE device_wake_sessions s SET
-    status = $2, hello_digest = $3, last_message_at = $4, answer = $5, answer_image_id = $6, missing_rounds = $7,
-    asked_at = $8, backlog_asked = $9, images_stored = $10, offers_expected = $11, next_wake_scheduled = $12,
-    pending_images_count = $13, pending_list = $14, image_captured = $15, image_id = $16, message_count = $17,
-    chunks_sent = $18, chunk_duplicates = $19, error_codes = $20, telemetry_data = $21, ended_at = $22,
-    session_duration_ms = CASE WHEN $22::timestamptz IS NOT NULL
-        THEN (extract(epoch FROM $22::timestamptz - s.wake_timestamp) * 1000)::integer END,
-    chunks_total = i.total_chunks,
-    chunks_missing = CASE WHEN i.status IN ('pending', 'receiving') THEN ARRAY(
-        SELECT n FROM generate_series(0, i.total_chunks - 1) n
-        WHERE NOT EXISTS (SELECT FROM device_image_chunks c WHERE c.image_id = i.image_id AND c.chunk_index = n)
+    status = u.status, hello_digest = u.hello_digest, last_message_at = u.last_message_at, answer = u.answer,
+    answer_image_id = u.answer_image_id, missing_rounds = u.missing_rounds, asked_at = u.asked_at,
+    backlog_asked = u.backlog_asked, images_stored = u.images_stored, offers_expected = u.offers_expected,
+    next_wake_scheduled = u.next_wake_at, pending_images_count = u.pending_count, pending_list = u.pending_list,
+    image_captured = u.captured, image_id = u.image_id, message_count = u.messages, chunks_sent = u.chunks_received,
+    chunk_duplicates = u.chunk_duplicates, error_codes = u.error_codes, telemetry_data = u.telemetry,
+    ended_at = u.ended_at,
+    session_duration_ms = (extract(epoch FROM u.ended_at - s.wake_timestamp) * 1000)::integer,
+    chunks_total = u.total_chunks,
+    chunks_missing = CASE WHEN u.image_status IN ('pending', 'receiving') THEN ARRAY(
+        SELECT n FROM generate_series(0, u.total_chunks - 1) n
+        WHERE NOT EXISTS (SELECT FROM device_image_chunks c WHERE c.image_id = u.image_id AND c.chunk_index = n)
+          AND NOT EXISTS (SELECT FROM stored a WHERE a.image_id = u.image_id AND a.chunk_index = n)
         ORDER BY n
     ) ELSE '{}' END,
-    transmission_complete = coalesce(i.status = 'complete', false)
-FROM (SELECT 1) one
-LEFT JOIN device_images i ON i.image_id = $16::uuid
-WHERE s.session_id = $1;
+    transmission_complete = coalesce(u.image_status = 'complete', false)
+FROM sessions u
+WHERE s.session_id = u.session_id;
 
 -- name: create_image
 INSERT INTO device_images (
@@ -79,34 +131,6 @@ ON CONFLICT (image_id) DO NOTHING;
 
 -- name: link_image
 SELECT payload_id FROM fn_wake_ingestion_handler($1, $2, $3, $4, $5);
-
--- name: save_images
--- $1..$9: a row for each image of the batch; $10..$13: the chunks that came for them. First copy of a chunk wins; rows
--- in the order of their key, so that batches of several servers can't deadlock. What is counted beside `stored` is
--- the snapshot before it.
-WITH stored AS (
-    INSERT INTO device_image_chunks (image_id, chunk_index, data, received_at)
-    SELECT u.image_id, u.chunk_index, u.data, $13
-    FROM unnest($10::uuid[], $11::integer[], $12::bytea[]) AS u (image_id, chunk_index, data)
-    ORDER BY u.image_id, u.chunk_index
-    ON CONFLICT (image_id, chunk_index) DO NOTHING
-    RETURNING image_id
-)
-UPDATE device_images i SET
-    status = u.status, session_id = u.session_id, last_chunk_at = u.last_chunk_at, retry_count = u.retry_count,
-    attempt = u.attempt, failed_at = u.failed_at, timeout_reason = u.timeout_reason,
-    metadata = i.metadata || u.metadata,
-    received_chunks = CASE WHEN u.status = 'complete' THEN i.total_chunks ELSE
-        (SELECT count(*) FROM device_image_chunks c WHERE c.image_id = u.image_id)
-        + (SELECT count(*) FROM stored s WHERE s.image_id = u.image_id)
-    END
-FROM unnest(
-    $1::uuid[], $2::text[], $3::uuid[], $4::timestamptz[], $5::integer[], $6::integer[], $7::timestamptz[],
-    $8::text[], $9::jsonb[]
-) AS u (
-    image_id, status, session_id, last_chunk_at, retry_count, attempt, failed_at, timeout_reason, metadata
-)
-WHERE i.image_id = u.image_id AND i.status <> 'complete';
 
 -- name: complete_image
 -- One server wins; the chunks have done their work. With $9 the image is a reference to the original of its bytes.

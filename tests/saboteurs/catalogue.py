@@ -224,8 +224,8 @@ def last_copy_wins() -> Undo:
             ),
         )
 
-    sql = server.writing.WRITE["save_images"].replace("DO NOTHING", "DO UPDATE SET data = excluded.data")
-    undo_sql = patch.dict(server.writing.WRITE, {"save_images": sql})
+    sql = server.writing.WRITE["save"].replace("DO NOTHING", "DO UPDATE SET data = excluded.data")
+    undo_sql = patch.dict(server.writing.WRITE, {"save": sql})
     undo_sql.start()
     undo_add = _patched(server.session.Turn, "add", add)
 
