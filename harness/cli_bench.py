@@ -68,7 +68,9 @@ def _migrate(rows: int, duplicates: int, *, as_json: bool) -> int:
         print(json_line(asdict(report) | totals))
     else:
         print(f"{report.rows} images, {report.duplicates} duplicates")
-        print(f"migrated in {report.took_s:.1f} s, {report.set_aside} set aside")
+        print(f"migrated in {report.took_s:.1f} s, {report.set_aside} set aside, {report.originals} originals")
+        for revision in report.revisions:
+            print(f"  {revision.name}: {revision.took_s:.1f} s, exclusive locks {revision.locked_ms:.0f} ms")
         print(f"device_images exclusively locked for {report.locked_ms:.0f} ms in all (at most {LOCKED_MS_MAX})")
         print(
             f"{report.written_meanwhile} images written meanwhile, the slowest waited {report.longest_write_ms:.0f} ms"

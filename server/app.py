@@ -187,11 +187,19 @@ async def migrate(
     on_line: Callable[[str], None] | None = None,
     on_progress: Callable[[str], None] | None = None,
     now: datetime | None = None,
+    history: str | None = None,
 ) -> None:
-    """Bring a database up or down to a revision of the cameras or the videos; `head` is the newest of all."""
-    from server.migrations.apply import Listener, move_all
+    """Bring a database up or down to a revision of that history alone.
 
-    await move_all(dsn, revision, listener=Listener(on_line=on_line, on_progress=on_progress), now=now)
+    Without a history the revision is one of the cameras or the videos, and `head` is the newest of all.
+    """
+    from server.migrations.apply import Listener, move, move_all
+
+    listener = Listener(on_line=on_line, on_progress=on_progress)
+    if history is None:
+        await move_all(dsn, revision, listener=listener, now=now)
+    else:
+        await move(dsn, revision, history=history, listener=listener, now=now)
 
 
 async def stamp(dsn: str, revision: str) -> None:
@@ -201,8 +209,8 @@ async def stamp(dsn: str, revision: str) -> None:
     await apply.stamp(dsn, revision, history="videos")
 
 
-def revisions() -> list[str]:
-    """The revisions of the cameras history, oldest first."""
+def revisions(history: str = "cameras") -> list[str]:
+    """The revisions of a history, oldest first."""
     from server.migrations import apply
 
-    return apply.revisions()
+    return apply.revisions(history)

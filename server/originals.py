@@ -227,6 +227,11 @@ class Originals:
             if not await connection.fetchval(ORIGINALS["is_object_named"], key, content_hash):
                 await self.objects.delete(key)
 
+    async def back_fill_named(self) -> int:
+        """Rows whose bytes lie under their hash get their original, in transactions of their own; returns how many."""
+        async with self.store.session() as connection:
+            return int(await connection.fetchval(ORIGINALS["back_fill_originals"]))
+
     async def forget_object(self, key: str) -> None:
         """Bytes that belonged to one row alone, which is gone; a failure is logged, and the sweep mends it."""
         try:

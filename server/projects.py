@@ -232,9 +232,9 @@ class Projects:
     # -- uploads from before originals ----------------------------------------------------------------
 
     async def back_fill(self, limit: int = 100) -> tuple[int, int]:
-        """Give images with nothing but `original_url` an original, by their bytes; returns (served, unreadable)."""
+        """Give rows from before originals theirs, by their key or by their bytes; returns (served, unreadable)."""
         skipped: list[UUID] = []
-        served = 0
+        served = await self._originals.back_fill_named()
         while True:
             async with self._transaction() as connection:
                 rows = await connection.fetch(IMAGES["list_images_to_hash"], skipped, limit)

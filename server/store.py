@@ -152,6 +152,12 @@ class Store:
                 await _roll_back(connection, error)
                 raise
 
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Connection]:
+        """A connection without a transaction, for procedures that commit by themselves; it is real time for them."""
+        async with self._pool.acquire() as connection:
+            yield connection
+
     async def image_to_complete(self, image_id: UUID) -> asyncpg.Record | None:
         """The MAC, the announcement and the bytes of an image, outside of a batch."""
         async with self._pool.acquire() as connection:

@@ -1,7 +1,8 @@
-"""`wakestorm bench migrate`: what the resume migration costs on many rows, while cameras go on writing.
+"""`wakestorm bench migrate`: what the migrations cost on many rows, while cameras go on writing.
 
-A database of legacy rows with duplicates goes through every revision. Beside it, from a thread of its own, one
-connection looks every millisecond whether device_images is locked exclusively, and one inserts images all the time.
+A database of legacy rows with duplicates goes through every revision of cameras and originals; before the back-fill of
+originals the complete images get the hash of their bytes, which is not measured. Beside it, from a thread of its own,
+one connection looks every millisecond whether device_images is locked exclusively, and one inserts all the time.
 """
 
 from __future__ import annotations
@@ -45,12 +46,36 @@ SELECT device_id, '', image_id, 'ACK_OK' FROM device_images WHERE status = 'comp
 SET session_replication_role = origin;
 ANALYZE;
 """
+STORE: Final = """
+SET session_replication_role = replica;
+UPDATE device_images i
+SET image_size = 10000, sha256 = h.hash, object_key = 'originals/' || left(h.hash, 2) || '/' || h.hash
+FROM (SELECT image_id, encode(sha256(('photo ' || abs(hashtext(image_id::text)) % {rows})::bytea), 'hex') AS hash
+      FROM device_images WHERE status = 'complete') h
+WHERE i.image_id = h.image_id;
+INSERT INTO projects (name) VALUES ('of before');
+INSERT INTO images (project_id, file_name, original_url, file_size, mime_type)
+SELECT p.id, 'photo.jpg', d.object_key, 10000, 'image/jpeg'
+FROM projects p, (SELECT object_key FROM device_images WHERE object_key IS NOT NULL LIMIT {rows} / 10) d;
+SET session_replication_role = origin;
+ANALYZE;
+"""
 LOCKED: Final = """
 SELECT EXISTS (
     SELECT FROM pg_locks
     WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND granted
         AND database = $1 AND relation = $2
 )
+"""
+ORIGINALS: Final = """
+SELECT
+    count(*), count(*) FILTER (WHERE o.reference_count <> coalesce(r.there, 0)),
+    (SELECT count(*) FROM device_images WHERE object_key IS NOT NULL AND original_image_id IS NULL)
+FROM original_images o
+LEFT JOIN (
+    SELECT original_image_id, count(*) AS there
+    FROM (SELECT original_image_id FROM device_images UNION ALL SELECT original_image_id FROM images) u GROUP BY 1
+) r ON r.original_image_id = o.id
 """
 INSERT: Final = """
 INSERT INTO device_images (device_id, image_name, captured_at, status)
@@ -77,6 +102,9 @@ class Report:
     revisions: list[Revision] = field(default_factory=list)
     images: int = 0
     set_aside: int = 0
+    originals: int = 0
+    miscounted: int = 0
+    without_original: int = 0
     written_meanwhile: int = 0
     longest_write_ms: float = 0.0
 
@@ -100,6 +128,8 @@ class Report:
             found.append(f"{self.set_aside} rows are set aside, expected {self.duplicates}")
         if self.images != self.rows - self.duplicates + self.written_meanwhile:
             found.append(f"{self.images} images are left of {self.rows}")
+        if self.miscounted or self.without_original:
+            found.append(f"{self.miscounted} counts are wrong, {self.without_original} images have no original")
         return found
 
 
@@ -188,9 +218,14 @@ async def _measured(
     meter = _Meter((cluster.dsn(cluster.maintenance_database, cluster.superuser), oid, table), dsn)
     meter.start()
     try:
-        for name in others:
+        histories = [("cameras", name) for name in others]
+        histories += [("originals", name) for name in server.app.revisions("originals")]
+        for history, name in histories:
+            if name == histories[-1][1]:
+                async with cluster.admin(database) as connection:
+                    await connection.execute(STORE.format(rows=rows))
             began_s, locked_ms = monotonic_s(), meter.locked_ms
-            await server.app.migrate(dsn, name, on_progress=on_line)
+            await server.app.migrate(dsn, name, on_progress=on_line, history=history)
             took = Revision(name, monotonic_s() - began_s, meter.locked_ms - locked_ms)
             report.revisions.append(took)
             on_line(f"{name}: {took.took_s:.1f} s, device_images exclusively locked for {took.locked_ms:.0f} ms")
@@ -200,4 +235,6 @@ async def _measured(
     async with cluster.admin(database) as connection:
         report.images = await connection.fetchval("SELECT count(*) FROM device_images")
         report.set_aside = await connection.fetchval("SELECT count(*) FROM device_images_duplicates_backup")
+        row = await connection.fetchrow(ORIGINALS)
+        report.originals, report.miscounted, report.without_original = row or (0, 0, 0)
     return report

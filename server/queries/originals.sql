@@ -70,6 +70,10 @@ WHERE o.reference_count <> coalesce(c.rows_there, 0)
 ORDER BY o.id
 LIMIT $1;
 
+-- name: back_fill_originals
+-- Commits batch by batch: outside of a transaction.
+CALL back_fill_originals(p_pages_per_batch => 200);
+
 -- name: lock_original
 SELECT id FROM original_images WHERE id = $1 FOR UPDATE;
 

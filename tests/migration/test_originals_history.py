@@ -84,7 +84,7 @@ async def test_images_that_are_there_get_their_originals_and_keep_their_addresse
         assert await _counts(owner) == {HASHES[0]: 3, HASHES[1]: 1, HASHES[2]: 1}
         assert await owner.fetchval("SELECT count(*) FROM images WHERE original_image_id IS NULL") == 2
         assert times == await owner.fetch("SELECT image_id, updated_at FROM device_images ORDER BY 1")
-        assert await owner.fetchval("SELECT fn_backfill_originals()") == 0, "a second time has nothing to do"
+        assert await owner.fetchval("CALL back_fill_originals()") == 0, "a second time has nothing to do"
     await apply.downgrade(empty.dsn(), REVISIONS[0], history="originals")
     async with empty.connect() as owner:
         after = await owner.fetch("SELECT id, original_url, updated_at FROM images ORDER BY id")
@@ -105,7 +105,7 @@ async def test_rows_deleted_by_anybody_release_their_references(migrated: Databa
         project_id = await add(owner, "projects", "id", name="yard", company_id=company_id)
         await _upload(owner, project_id, key_of(HASHES[0]))
         await _upload(owner, project_id, key_of(HASHES[0]))
-        assert await owner.fetchval("SELECT fn_backfill_originals()") == 6
+        assert await owner.fetchval("CALL back_fill_originals()") == 6
         assert await _counts(owner) == {HASHES[0]: 4, HASHES[1]: 2}
         await owner.execute("DELETE FROM device_images WHERE device_id = $1 AND image_name = 'image_2.jpg'", devices[0])
         assert await _counts(owner) == {HASHES[0]: 4, HASHES[1]: 1}
@@ -118,7 +118,7 @@ async def test_rows_deleted_by_anybody_release_their_references(migrated: Databa
 async def test_an_original_with_references_can_not_be_deleted(migrated: Database) -> None:
     async with migrated.connect() as owner:
         await _stored(owner, await add_device(owner), "image_1.jpg", HASHES[0])
-        await owner.fetchval("SELECT fn_backfill_originals()")
+        await owner.fetchval("CALL back_fill_originals()")
         with pytest.raises(asyncpg.IntegrityConstraintViolationError):
             await owner.execute("DELETE FROM original_images")
 
@@ -127,7 +127,7 @@ async def test_a_count_that_can_not_be_lowered_does_not_stop_the_deletion(migrat
     warnings: list[str] = []
     async with migrated.connect() as owner:
         await _stored(owner, await add_device(owner), "image_1.jpg", HASHES[0])
-        await owner.fetchval("SELECT fn_backfill_originals()")
+        await owner.fetchval("CALL back_fill_originals()")
         await owner.execute("ALTER TABLE original_images ADD CONSTRAINT broken CHECK (reference_count > 0)")
         owner.add_log_listener(lambda _, message: warnings.append(message.message))
         await owner.execute("DELETE FROM devices")

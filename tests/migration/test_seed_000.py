@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -308,35 +306,6 @@ async def test_somebody_who_holds_the_table_is_waited_for_and_named(
 def test_the_scenario_runs_the_demo(empty: Database) -> None:
     path = Path(__file__).parents[2] / "scenarios" / "migration" / "duplicates-of-seed-000-are-cleaned-up.yaml"
     assert yaml.safe_load(path.read_text(encoding="utf-8"))["steps"][0]["given"]["sql"] == DUPLICATES
-
-
-KILLED_BEFORE = (
-    "CREATE OR REPLACE PROCEDURE clean_up_duplicate_images",
-    "CALL clean_up_duplicate_images",
-    "CREATE UNIQUE INDEX CONCURRENTLY",
-    "RAISE NOTICE 'Resume system is now active!'",
-    "CALL fill_wire_image_names",
-)
-CHILD = """
-import asyncio, os, signal, sys
-from server.migrations.apply import Listener, upgrade
-
-def before_statement(statement):
-    if sys.argv[2] in statement:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-asyncio.run(upgrade(sys.argv[1], listener=Listener(before_statement=before_statement)))
-"""
-
-
-async def test_after_kill_9_it_goes_on(empty: Database) -> None:
-    await _legacy(empty)
-    for text in KILLED_BEFORE:
-        child = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, empty.dsn(), text)
-        assert await child.wait() == -signal.SIGKILL, text
-    await apply.upgrade(empty.dsn())
-    answers = await asyncio.to_thread(server.database.verified, empty.dsn())
-    assert [value for _, value, _ in answers[:4]] == [0, 1, 5, 65]
 
 
 async def test_an_open_session_of_before_does_not_make_the_server_deaf(empty: Database) -> None:

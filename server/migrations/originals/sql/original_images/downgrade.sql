@@ -1,7 +1,8 @@
 DROP PROCEDURE grant_originals_access();
 DROP TRIGGER device_images_release_originals ON device_images;
 DROP TRIGGER images_release_originals ON images;
-DROP FUNCTION fn_backfill_originals();
+DROP PROCEDURE back_fill_originals(bigint, integer);
+DROP PROCEDURE back_fill_pages(regclass, bigint, bigint, bigint);
 DROP FUNCTION fn_release_originals();
 DROP FUNCTION fn_count_original_references(uuid);
 CALL release_table('original_images');

@@ -1,7 +1,7 @@
 -- Whoever takes a reference off a row takes it off the count. A row that is deleted with its reference on (a device,
 -- a project, a company that goes with all it has) is counted here.
 
-CREATE FUNCTION fn_count_original_references(p_original_id uuid) RETURNS integer
+CREATE OR REPLACE FUNCTION fn_count_original_references(p_original_id uuid) RETURNS integer
 LANGUAGE sql STABLE
 AS $$
     SELECT (
@@ -14,7 +14,7 @@ COMMENT ON FUNCTION fn_count_original_references IS 'Rows that name the original
 -- For any table with a column original_image_id: AFTER DELETE ... REFERENCING OLD TABLE AS gone. A count that can't
 -- be lowered does not stop the deletion; the clean-up counts again. Runs as the owner: a company that deletes its own
 -- rows need not see the originals of others.
-CREATE FUNCTION fn_release_originals() RETURNS trigger
+CREATE OR REPLACE FUNCTION fn_release_originals() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 BEGIN
@@ -32,8 +32,3 @@ EXCEPTION WHEN OTHERS THEN
     RETURN NULL;
 END
 $$;
-
-CREATE TRIGGER images_release_originals AFTER DELETE ON images
-    REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION fn_release_originals();
-CREATE TRIGGER device_images_release_originals AFTER DELETE ON device_images
-    REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION fn_release_originals();

@@ -1,6 +1,6 @@
--- Originals are named by the SHA-256 of their bytes; how many rows use one is counted.
+-- Originals are named by the SHA-256 of their bytes; how many rows use one is counted. Safe to repeat.
 
-CREATE TABLE original_images (
+CREATE TABLE IF NOT EXISTS original_images (
     id uuid PRIMARY KEY DEFAULT fn_uuid(),
     content_hash varchar(64) NOT NULL,
     s3_key text NOT NULL,
@@ -16,27 +16,15 @@ CREATE TABLE original_images (
     CONSTRAINT original_images_file_size_check CHECK (file_size > 0),
     CONSTRAINT original_images_reference_count_check CHECK (reference_count >= 0)
 );
-CREATE INDEX idx_original_images_reference_count ON original_images (reference_count, updated_at);
+CREATE INDEX IF NOT EXISTS idx_original_images_reference_count ON original_images (reference_count, updated_at);
 COMMENT ON COLUMN original_images.content_hash IS 'SHA-256 of the bytes, lower-case hex';
 COMMENT ON COLUMN original_images.s3_key IS 'originals/<first two digits>/<content_hash>';
 COMMENT ON COLUMN original_images.reference_count IS 'Rows of images and device_images that name this original';
 
-CREATE TRIGGER original_images_updated_at BEFORE UPDATE ON original_images
+CREATE OR REPLACE TRIGGER original_images_updated_at BEFORE UPDATE ON original_images
     FOR EACH ROW EXECUTE FUNCTION fn_set_updated_at();
 
-ALTER TABLE images ADD COLUMN original_image_id uuid
-    CONSTRAINT images_original_image_id_fkey REFERENCES original_images ON DELETE RESTRICT;
-CREATE INDEX idx_images_original_image_id ON images (original_image_id);
-COMMENT ON COLUMN images.original_image_id IS 'The reference; taken off in the UPDATE that deletes the image';
-
-ALTER TABLE device_images ADD COLUMN original_image_id uuid
-    CONSTRAINT device_images_original_image_id_fkey REFERENCES original_images ON DELETE RESTRICT;
-CREATE INDEX idx_device_images_original_image_id ON device_images (original_image_id);
-CREATE INDEX idx_device_images_without_original ON device_images (object_key)
-    WHERE original_image_id IS NULL AND object_key IS NOT NULL;
-COMMENT ON COLUMN device_images.original_image_id IS 'The original that holds the bytes of the complete image';
-
-CREATE TABLE stray_objects (
+CREATE TABLE IF NOT EXISTS stray_objects (
     object_key text PRIMARY KEY,
     found_at timestamptz NOT NULL DEFAULT fn_now()
 );
