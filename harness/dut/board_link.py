@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.dut.armed import ArmedFaults, struck
 from harness.dut.mqtt_gate import GateHooks, MqttGate
@@ -15,13 +16,16 @@ from server.wire.errors import RemoteProtocolError
 from server.wire.messages import Chunk, Done, Hello, Metadata, Sleep
 from server.wire.mqtt_codec import Publish
 from server.wire.topics import Channel
-from simulator.fault import EVENT_OF_REPLY, Deliver, FaultChain, FaultPoint, LinkAction, Parcel, PowerOff
+from simulator.fault import EVENT_OF_REPLY, Begin, Deliver, FaultChain, FaultPoint, LinkAction, Parcel, PowerOff
 from simulator.profile import profile_named
 from simulator.proxy import FaultProxy
 from simulator.rng import Rng
 
 if TYPE_CHECKING:
     from harness.dut.board import BoardDut, BoardWorld
+
+CARRIED_WITHIN_S: Final = 2.0
+"""A line that carries nothing at all has faults of its own already."""
 
 
 class BoardLink:
@@ -44,7 +48,9 @@ class BoardLink:
             downlink=self._downlink,
             pause=self._pause,
             power_off=self._power_off,
-            begin=self.windows.begin,
+            passed=self._passed,
+            begin=self._begin,
+            over=self._over,
             note=self._noise,
         )
         self.gate = MqttGate(world.broker, hooks, listen=world.listen)
@@ -136,6 +142,26 @@ class BoardLink:
         if what is not None:
             where = event if index is None else f"{event}[{index}]"
             self.note("fault", address=f"{where}.{direction}", actions=what)
+
+    def _passed(self) -> int:
+        """Bytes that the line has taken so far."""
+        line = self.windows.line
+        return line.taken_bytes if isinstance(line, FaultProxy) else 0
+
+    async def _begin(self, begin: Begin, passed: int | None) -> None:
+        """The message that it begins with was acknowledged to the board, so that much the line must still carry."""
+        if passed is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CARRIED_WITHIN_S):
+                    while self._passed() <= passed:
+                        await asyncio.sleep(0.001)
+        self.windows.begin(begin)
+
+    def _over(self) -> None:
+        """What was held back was on its way, and is lost with its connection."""
+        count = self.faults.chain.drop_held()
+        if count:
+            self.note("fault", address="link", actions=["drop", count])
 
     async def _pause(self, ms: int) -> None:
         done = asyncio.Event()

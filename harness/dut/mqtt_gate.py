@@ -36,14 +36,17 @@ OnMessage = Callable[[Publish], Sequence[LinkAction]]
 class GateHooks:
     """What a gate asks its owner. `pause` waits scenario milliseconds; `power_off` takes the board's power.
 
-    `begin`: something lasts from this message on.
+    `begin`: this lasts from this message on, of which the line had so many bytes (`passed`) before the board was told
+    that it is through. `over`: a connection has ended, with all that was on its way.
     """
 
     uplink: OnMessage
     downlink: OnMessage
     pause: Callable[[int], Awaitable[None]]
     power_off: Callable[[PowerOff], None]
-    begin: Callable[[Begin], None]
+    passed: Callable[[], int]
+    begin: Callable[[Begin, int | None], Awaitable[None]]
+    over: Callable[[], None]
     note: Callable[[str], None]
 
 
@@ -159,6 +162,7 @@ class MqttGate:
             await way.carry(reader, upstream)
         finally:
             self._ways.discard(way)
+            self._hooks.over()
 
 
 class _Way:
@@ -213,6 +217,7 @@ class _Pump:
         self._source = source
         self._target = target
         self._hooks = way._hooks
+        self._direction = direction
         self._judge = self._hooks.uplink if direction == "up" else self._hooks.downlink
         self._waiting: asyncio.Queue[Packet | None] = asyncio.Queue()
 
@@ -248,6 +253,7 @@ class _Pump:
             return
 
     async def _publish(self, message: Publish) -> None:
+        begins: list[Begin] = []
         for action in self._judge(message):
             match action:
                 case Deliver(parcel=parcel, after_ms=after_ms):
@@ -262,9 +268,12 @@ class _Pump:
                     self._hooks.power_off(action)
                     self._end()
                 case Begin():
-                    self._hooks.begin(action)
+                    begins.append(action)
+        passed = self._hooks.passed() if self._direction == "up" and message.packet_id is not None else None
         if message.packet_id is not None:
             self._source.send(Puback(message.packet_id))
+        for begin in begins:
+            await self._hooks.begin(begin, passed)
 
     async def _passed_on(self, message: Publish) -> None:
         """Returns with its PUBACK."""

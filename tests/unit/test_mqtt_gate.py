@@ -14,6 +14,7 @@ from server.wire.mqtt_codec import Connack, Connect, Decoder, Packet, Puback, Pu
 from simulator.fault import Begin, Cut, Deliver, FaultPoint, LinkAction, Parcel, PowerOff
 from simulator.link import LinkError, LinkSettings
 from simulator.link.raw import RawLink
+from simulator.stream import StreamFault
 
 TOPIC = "ESP32CAM/B8F862F9C1C4/data"
 
@@ -70,6 +71,8 @@ class World:
         self.broker = TinyBroker()
         self.offs: list[PowerOff] = []
         self.begun: list[Begin] = []
+        self.overs: list[bool] = []
+        self.told = asyncio.Event()
         self.received: list[bytes] = []
         self.lost: list[str] = []
 
@@ -80,7 +83,9 @@ class World:
             downlink=self.down,
             pause=self.pause,
             power_off=self.offs.append,
-            begin=self.begun.append,
+            passed=lambda: 0,
+            begin=self.begin,
+            over=lambda: self.overs.append(True),
             note=self.lost.append,
         )
         self.gate = MqttGate(("127.0.0.1", port), hooks)
@@ -89,6 +94,10 @@ class World:
         settings = LinkSettings("127.0.0.1", self.gate.port, "cam", filters=(("a/b/cmd", 1),), ack_timeout_s=5, **login)
         self.link = RawLink(settings, lambda topic, payload: self.received.append(payload), self.lost.append)
         return self
+
+    async def begin(self, begin: Begin, passed: int | None) -> None:
+        await self.told.wait()
+        self.begun.append(begin)
 
     async def __aexit__(self, *_: object) -> None:
         self.link.cut()
@@ -110,6 +119,7 @@ class World:
             "corrupt": [Deliver(parcel(message, b"sturck"))],
             "cut": [Deliver(parcel(message)), Cut()],
             "power": [Deliver(parcel(message)), PowerOff(500)],
+            "lasts": [Deliver(parcel(message)), Begin("blackhole", StreamFault())],
         }[self.judge]
 
     def down(self, message: Publish) -> Sequence[LinkAction]:
@@ -146,6 +156,22 @@ def test_after_a_cut_or_a_loss_of_power_the_broker_has_exactly_that_message(judg
     world = asyncio.run(played())
     assert world.broker.payloads == [b"a", b"struck"]
     assert world.offs == ([PowerOff(500)] if judge == "power" else [])
+    assert world.overs == [True], "what was held back is lost with its connection"
+
+
+def test_what_lasts_begins_once_the_board_knows_that_its_message_is_through() -> None:
+    async def played() -> World:
+        async with World("lasts") as world:
+            await world.link.connect()
+            await world.link.publish(TOPIC, b"struck")  # acknowledged, while `begin` waits
+            assert world.begun == []
+            world.told.set()
+            await world.link.publish(TOPIC, b"b")
+        return world
+
+    world = asyncio.run(played())
+    assert [begin.name for begin in world.begun] == ["blackhole"]
+    assert world.broker.payloads == [b"struck", b"b"]
 
 
 def test_messages_to_the_board_come_through_and_are_acknowledged() -> None:
