@@ -44,7 +44,8 @@ RunFirmware = Annotated[
     typer.Option(
         "--firmware",
         metavar="FOLDER",
-        help="Flash boards first: a build folder of ESP-IDF, or a version that wakestorm builds. Else what is on them.",
+        help="Flash boards first: a build folder of ESP-IDF, a version that wakestorm builds, or `profile`: the "
+        "version that each device's profile names. Without: what is on them.",
     ),
 ]
 BrokerListen = Annotated[

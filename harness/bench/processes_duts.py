@@ -18,7 +18,7 @@ from harness.dut.firmware_sets import firmware_folder
 from harness.dut.flash_plan import Action, plan_lines
 from harness.dut.flashing import After, FlashFailed, FlashOrder, FlashResult, flash, prove_flashed
 from harness.dut.inventory import BoardEntry, Provision
-from harness.dut.kinds import BoardOrder
+from harness.dut.kinds import BY_PROFILE, BoardOrder
 from harness.dut.power import power_switch
 from harness.dut.power_switch import SerialSwitch
 from harness.dut.simulated import SimulatedDut
@@ -188,7 +188,7 @@ async def _board(bench: ProcessesBench, world: BoardWorld, planned: PlannedDevic
     if power is not None:
         await _in_thread(power.on)  # a run that was killed may have left it dark
     switch.is_fresh = True
-    await flash_it(board.firmware, False)
+    await flash_it(_version_of(planned) if board.firmware == BY_PROFILE else board.firmware, False)
     return dut
 
 

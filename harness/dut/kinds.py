@@ -26,6 +26,9 @@ VIRTUAL_MAX: Final = 8
 GATE_FAULTS: Final = ("power_loss", "cut", "lose", "duplicate", "reorder", "corrupt", "delay")
 """What the gate between a board and its broker, and the power switch, can do to a board; its line is a fault proxy."""
 
+BY_PROFILE: Final = "profile"
+"""A firmware that is the one that each device's profile is named after."""
+
 HANG_MS: Final = 600_000
 """The task watchdog of firmware that hangs."""
 
@@ -48,7 +51,7 @@ class BoardOrder:
     """Why it can not be reset."""
 
     firmware: str = ""
-    """A build folder or version to flash first; empty: it runs what is on it."""
+    """A build folder or version to flash first, or `profile`: the version of the device's profile; empty: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
