@@ -220,6 +220,17 @@ def serve(context: typer.Context) -> None:
     add_help_option=False,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )
+def worker(context: typer.Context) -> None:
+    """Do background jobs of videos; `wakestorm worker --help` shows its options."""
+    from server.cli import worker_main
+
+    raise typer.Exit(worker_main(context.args))
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
 def board(context: typer.Context) -> None:
     """Start a virtual ESP32-S3 that esptool flashes; `wakestorm board --help` shows its options."""
     from simulator.board.cli import main as board_main

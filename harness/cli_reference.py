@@ -21,7 +21,11 @@ def reference() -> str:
     import server.cli
     import simulator.board.cli
 
-    of_packages = {"wakestorm serve": server.cli.app, "wakestorm board": simulator.board.cli.app}
+    of_packages = {
+        "wakestorm serve": server.cli.app,
+        "wakestorm worker": server.cli.worker_app(),
+        "wakestorm board": simulator.board.cli.app,
+    }
     commands: list[tuple[str, Any]] = [("wakestorm", typer.main.get_command(harness.cli.app))]
     sections: list[str] = []
     while commands:

@@ -66,6 +66,15 @@ def serve(
     dedup: Annotated[
         bool, typer.Option(envvar="WAKESTORM_DEDUP", help="Store equal bytes once, as one counted original.")
     ] = True,
+    jobs: Annotated[
+        str,
+        typer.Option(
+            envvar="WAKESTORM_JOBS",
+            metavar="URL",
+            help="Celery's broker for `wakestorm worker`: filesystem:///folder, redis://, amqp://. Without: a worker "
+            "process of the server's own, started for its first job.",
+        ),
+    ] = "",
     log: Annotated[
         LogFormat, typer.Option(envvar="WAKESTORM_LOG", help="Log lines on standard error.")
     ] = LogFormat.json,
@@ -109,6 +118,7 @@ def serve(
         monitor_token=monitor_token or None,
         ca_file=ca_file or None,
         dedup=dedup,
+        jobs_url=jobs or None,
     )
     options = ServeOptions(
         settings=settings,
@@ -275,6 +285,20 @@ def monitor_once(url: str) -> int:
     report = monitored_once(url)
     print(json.dumps(report, indent=2))
     return 1 if report["summary"]["failed_to_queue"] else 0
+
+
+def worker_app() -> typer.Typer:
+    """`wakestorm worker`, for the reference of commands."""
+    from server.worker import app as worker
+
+    return worker
+
+
+def worker_main(arguments: Sequence[str]) -> int:
+    """Runs `wakestorm worker`; returns the exit code."""
+    from server.worker import main as work
+
+    return work(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

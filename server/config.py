@@ -33,6 +33,8 @@ class Settings:
     ca_file: str | None = None
     keep_alive_s: int = 30
     dedup: bool = True
+    jobs_url: str | None = None
+    """Celery's broker; None: a worker of the server's own."""
 
 
 def mqtt_settings(settings: Settings, *, tls: ssl.SSLContext | None = None) -> MqttSettings:

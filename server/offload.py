@@ -76,30 +76,35 @@ class InlineOffload:
         """Nothing to let go of."""
 
 
-_PR_SET_PDEATHSIG = 1
-
-
-def _limit_decoder() -> None:
+def _limit_decoder(memory_bytes_max: int) -> None:
     """Little memory, and no life after the server's: a killed server must not leave its decoder behind."""
     with contextlib.suppress(OSError, AttributeError):  # another system than Linux
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = multiprocessing.parent_process()
     if parent is not None and os.getppid() != parent.pid:
         os._exit(1)  # it was killed before the mark was set
-    resource.setrlimit(resource.RLIMIT_AS, (DECODER_MEMORY_BYTES_MAX, DECODER_MEMORY_BYTES_MAX))
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes_max, memory_bytes_max))
 
 
 class PoolOffload:
     """Threads for I/O, one persistent and limited process for decoding."""
 
-    def __init__(self, threads: int = 4) -> None:
+    def __init__(
+        self,
+        threads: int = 4,
+        *,
+        work_limit_s: float = DECODE_TIMEOUT_S,
+        memory_bytes_max: int = DECODER_MEMORY_BYTES_MAX,
+    ) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="offload")
+        self._work_limit_s = work_limit_s
+        self._memory_bytes_max = memory_bytes_max
         self._decoder = self._new_decoder()
 
-    @staticmethod
-    def _new_decoder() -> ProcessPoolExecutor:
+    def _new_decoder(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(1, mp_context=context, initializer=_limit_decoder)
+        limits = (self._memory_bytes_max,)
+        return ProcessPoolExecutor(1, mp_context=context, initializer=_limit_decoder, initargs=limits)
 
     async def call(self, function: Callable[[], T]) -> T:
         """The result of a blocking call."""
@@ -109,7 +114,7 @@ class PoolOffload:
         """The result of work in the limited process; raises WorkFailed where that dies or hangs over it."""
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(DECODE_TIMEOUT_S):
+            async with asyncio.timeout(self._work_limit_s):
                 return await loop.run_in_executor(self._decoder, function, *arguments)
         except (BrokenProcessPool, TimeoutError, MemoryError) as error:
             self._replace_decoder()
@@ -123,11 +128,19 @@ class PoolOffload:
             return f"does not decode: {error}"
 
     def _replace_decoder(self) -> None:
+        self._kill_decoder()
+        self._decoder = self._new_decoder()
+
+    def _kill_decoder(self) -> None:
         for process in list((self._decoder._processes or {}).values()):
             with contextlib.suppress(OSError):
                 process.kill()
         self._decoder.shutdown(wait=False, cancel_futures=True)
-        self._decoder = self._new_decoder()
+
+    def abandon(self) -> None:
+        """Let go at once, of work under way too."""
+        self._kill_decoder()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
         """Let go of threads and processes."""

@@ -21,9 +21,11 @@ import asyncpg
 import uvicorn
 
 from server.app import App, Parts, Settings
+from server.carrier import CeleryCarrier, LocalCarrier
 from server.clock import Clock, SteppedClock, SystemClock
 from server.config import ConfigError, mqtt_settings
 from server.ids import random_ids
+from server.job_watch import Carrier
 from server.log import Log, stream_log
 from server.offload import PoolOffload
 from server.store import open_pool
@@ -87,18 +89,35 @@ async def serve(options: ServeOptions) -> int:
 
 def _new_app(options: ServeOptions, pool: asyncpg.Pool) -> App:
     clock: Clock = SteppedClock(options.test_clock_start) if options.has_test_clock else SystemClock()
+    offload = PoolOffload()
     parts = Parts(
         clock=clock,
         ids=random_ids(),
         pool=pool,
-        offload=PoolOffload(),
+        offload=offload,
         log=stream_log(as_json=options.log_as_json),
+        carrier=_carrier(options, offload),
     )
     try:
         return App(options.settings, parts)
     except Exception as error:  # whatever the object store thinks of its URL
-        parts.offload.close()
+        offload.close()
         raise ServeError(f"objects {options.settings.objects_url}: {words_of(error)}", EXIT_USAGE) from error
+
+
+def _carrier(options: ServeOptions, offload: PoolOffload) -> Carrier | None:
+    """None with a test clock: no other process shares it, so the server does its jobs itself."""
+    settings = options.settings
+    if options.has_test_clock:
+        return None
+    if settings.jobs_url is None:
+        place = {"WAKESTORM_DATABASE_URL": settings.database_url, "WAKESTORM_OBJECTS": settings.objects_url}
+        return LocalCarrier(place, offload)
+    try:
+        return CeleryCarrier(settings.jobs_url, offload)
+    except ValueError as error:
+        offload.close()
+        raise ServeError(f"--jobs {error}", EXIT_USAGE) from error
 
 
 async def _until_stopped(app: App, stop: asyncio.Event) -> int:
