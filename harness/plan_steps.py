@@ -209,7 +209,8 @@ class Call(PlannedStep):
 class HttpExchange:
     """A request and what its answer must be; `status` None is anything below 400.
 
-    `keep` names places in the answer, such as `0.id`, whose values later exchanges put in for `${kept.name}`.
+    The connection breaks after `cut_after_bytes` of the body. `keep` names places in the answer, such as `0.id`, whose
+    values later exchanges put in for `${kept.name}`.
     """
 
     method: str
@@ -221,6 +222,7 @@ class HttpExchange:
     contains: Json
     text: str | None
     keep: Mapping[str, str] = field(default_factory=dict)
+    cut_after_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,8 @@ _BOUNDARY: Final = "wakestorm-form-boundary"
 
 def planned_upload(upload: Upload, fleet: Fleet) -> HttpExchange:
     """The form's bytes; equal pictures are equal bytes in every scenario and under every seed."""
+    if upload.to is not None:
+        return _planned_part(upload, fleet)
     if upload.file_text is not None:
         data = upload.file_text.encode()
     else:
@@ -30,7 +32,26 @@ def planned_upload(upload: Upload, fleet: Fleet) -> HttpExchange:
         headers={"content-type": f"multipart/form-data; boundary={_BOUNDARY}"},
         body=body + f"--{_BOUNDARY}--\r\n".encode(),
         which=upload.which,
-        status=upload.status,
+        status=upload.status or 201,
+        contains=fleet.filled(upload.contains),
+        text=upload.text,
+        keep=dict(upload.keep),
+    )
+
+
+def _planned_part(upload: Upload, fleet: Fleet) -> HttpExchange:
+    from harness.sample_video import sample_video
+
+    start = (upload.part - 1) * upload.part_size_bytes
+    data = b"" if start < 0 else sample_video(upload.video)[start : start + upload.part_size_bytes]
+    return HttpExchange(
+        method="PUT",
+        path=f"/api/v1/videos/{fleet.filled(upload.to)}/upload/parts/{upload.part}",
+        headers={"content-type": "application/octet-stream"},
+        body=data,
+        cut_after_bytes=upload.cut_after_bytes,
+        which=upload.which,
+        status=upload.status or 200,
         contains=fleet.filled(upload.contains),
         text=upload.text,
         keep=dict(upload.keep),

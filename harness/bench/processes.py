@@ -385,6 +385,8 @@ class ProcessesBench:
         server = self.servers[exchange.which]
         if not server.answers:
             return HttpAnswer(503, {}, b"the server is down")
+        if exchange.cut_after_bytes is not None:
+            raise BenchUnavailable("the processes bench can't cut an upload at a byte: run this one embedded")
         return await server.exchange(exchange.method, exchange.path, dict(exchange.headers), exchange.body)
 
     def stored_bytes(self, key: str) -> bytes | None:

@@ -13,6 +13,7 @@ from uuid import UUID
 from fastapi import APIRouter, FastAPI, Header, Path, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from starlette.requests import ClientDisconnect
 
 from server.hashing import HASH_PATTERN
 from server.jobs import JobConflict
@@ -203,10 +204,13 @@ async def _body(request: Request, size_bytes: int, part_number: int) -> bytes:
     if kind != "application/octet-stream":
         raise Problem(415, f"send the part as application/octet-stream, not {kind[:80]}")
     data = bytearray()
-    async for block in request.stream():
-        data += block
-        if len(data) > size_bytes:
-            raise Problem(413, f"part {part_number} has more than the {size_bytes} bytes that are expected")
+    try:
+        async for block in request.stream():
+            data += block
+            if len(data) > size_bytes:
+                raise Problem(413, f"part {part_number} has more than the {size_bytes} bytes that are expected")
+    except ClientDisconnect:
+        raise Problem(400, f"the connection broke after {len(data)} of {size_bytes} bytes: send it again") from None
     if len(data) != size_bytes:
         raise Problem(422, f"part {part_number} has {len(data)} bytes; {size_bytes} are expected")
     return bytes(data)

@@ -16,7 +16,7 @@ async def exchange_with(app: Any, exchange: HttpExchange) -> HttpAnswer:
         headers.append((b"content-type", b"application/json"))
     scope = {
         "type": "http",
-        "asgi": {"version": "3.0"},
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
         "method": exchange.method,
         "scheme": "http",
@@ -31,8 +31,11 @@ async def exchange_with(app: Any, exchange: HttpExchange) -> HttpAnswer:
     answer_headers: dict[str, str] = {}
     body = bytearray()
 
+    cut = exchange.cut_after_bytes
+    events = [{"type": "http.request", "body": (exchange.body or b"")[:cut], "more_body": cut is not None}]
+
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": exchange.body or b"", "more_body": False}
+        return events.pop() if events else {"type": "http.disconnect"}
 
     async def send(event: Any) -> None:
         nonlocal status
