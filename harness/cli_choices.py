@@ -17,3 +17,10 @@ class BrokerChoice(StrEnum):
 
     iotcore = "iotcore"
     mosquitto = "mosquitto"
+
+
+class LinkChoice(StrEnum):
+    """How simulated cameras speak MQTT."""
+
+    paho = "paho"
+    raw = "raw"

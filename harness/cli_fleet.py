@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-
-class LinkChoice(StrEnum):
-    """How cameras speak MQTT."""
-
-    paho = "paho"
-    raw = "raw"
+from harness.cli_choices import LinkChoice
 
 
 def fleet(

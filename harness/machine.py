@@ -18,6 +18,11 @@ def monotonic_s() -> float:
     return time.monotonic()
 
 
+def cpu_s() -> float:
+    """CPU seconds of this process; only differences mean anything."""
+    return time.process_time()
+
+
 def unix_ms() -> int:
     """The present in Unix milliseconds."""
     return time.time_ns() // 1_000_000

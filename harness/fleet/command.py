@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +27,6 @@ from harness.verdict import EXIT_INTERRUPTED, Verdict, exit_code
 from simulator.roster import shard_of_camera
 
 TABLE_EVERY_S: Final = 0.5
-CLOCK_SLACK: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +122,7 @@ def _at(order: FleetOrder, broker: BrokerAddress, hosts: tuple[str, ...]) -> Fle
 
 
 async def _fleet(command: FleetCommand, bench: FleetBench) -> FleetResult:
-    since = moment_of(unix_ms() // 1000 * 1000) - CLOCK_SLACK
+    since = moment_of(unix_ms() // 1000 * 1000)
     began_s = monotonic_s()
     shards = _shards_of(command, orders_of(command.order, command.shards, bench.broker))
     doubts: list[str] = []
