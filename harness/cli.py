@@ -26,6 +26,7 @@ from harness.cli_flash import flash
 from harness.cli_fleet import fleet
 from harness.cli_groups import GroupedCommands
 from harness.cli_init import init
+from harness.cli_merge import merge
 from harness.cli_originals import originals
 from harness.cli_profiles import profiles
 from harness.cli_proxy import proxy
@@ -162,6 +163,7 @@ def run(
 
 app.command(epilog=EXIT_CODES_HELP)(cli_soak.soak)
 app.command(epilog=EXIT_CODES_HELP)(fleet)
+app.command(epilog=EXIT_CODES_HELP)(merge)
 
 
 @app.command(epilog=EXIT_CODES_HELP)

@@ -6,6 +6,7 @@ The same bytes as `server.wire.codec.encode_device_message` gives, which a test 
 from __future__ import annotations
 
 from binascii import b2a_base64
+from collections.abc import Callable
 
 import msgspec
 
@@ -17,13 +18,14 @@ from simulator.profile import Profile
 
 
 class Encoder:
-    """Payloads and topics of the cameras of one profile."""
+    """Payloads and topics of the cameras of one profile; `base64_of(jpeg, index)` may know chunks already."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, base64_of: Callable[[bytes, int], bytes] | None = None) -> None:
         self.dialect = dialect_called(profile.dialect)
         self._quirks = profile.encoding_quirks
         self._chunk_bytes = profile.chunk_size_bytes
         self._first_id = self.dialect.first_chunk_id
+        self._base64_of = base64_of or self._base64
         self._is_base64 = self.dialect.payload_form == "base64"
 
     def message(self, device_id: str, message: DeviceMessage) -> tuple[str, bytes]:
@@ -39,17 +41,20 @@ class Encoder:
         """The payloads of these chunks, in order."""
         if not self._is_base64:
             return [self._by_codec(device_id, publish, index) for index in self._indexes(publish)]
-        size_bytes, jpeg = self._chunk_bytes, publish.jpeg
+        base64_of, jpeg, first_id = self._base64_of, publish.jpeg, self._first_id
         who = msgspec.json.encode(device_id) + b',"image_name":' + msgspec.json.encode(publish.image_name)
-        head = b'{"device_id":' + who + b',"chunk_id":%d,"max_chunk_size":' + b"%d" % size_bytes + b',"payload":"%b"}'
-        return [
-            head
-            % (
-                index + self._first_id,
-                b2a_base64(jpeg[index * size_bytes : index * size_bytes + size_bytes], newline=False),
-            )
-            for index in self._indexes(publish)
-        ]
+        head = (
+            b'{"device_id":'
+            + who.replace(b"%", b"%%")
+            + b',"chunk_id":%d,"max_chunk_size":'
+            + b"%d" % self._chunk_bytes
+        )
+        head += b',"payload":"%b"}'
+        return [head % (index + first_id, base64_of(jpeg, index)) for index in self._indexes(publish)]
+
+    def _base64(self, jpeg: bytes, index: int) -> bytes:
+        start = index * self._chunk_bytes
+        return b2a_base64(jpeg[start : start + self._chunk_bytes], newline=False)
 
     def _indexes(self, publish: PublishChunks) -> range:
         return range(publish.first_index, publish.first_index + publish.count)

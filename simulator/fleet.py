@@ -25,7 +25,7 @@ from simulator.link import FleetLink, FleetLinkFactory, LinkSettings, OnLost, On
 from simulator.profile import Profile
 from simulator.rng import Rng
 from simulator.roster import Roster
-from simulator.stock_camera import StockCamera
+from simulator.stock_camera import StockBase64, StockCamera
 
 WAKES_A_TURN: Final = 64
 """Cameras woken before the loop looks at its sockets again."""
@@ -96,7 +96,9 @@ class Fleet:
 
     def __init__(self, plan: FleetPlan, links: FleetLinkFactory, on_capture: Callable[[int, Captured], None]) -> None:
         self.plan = plan
-        self.encoder = Encoder(plan.profile)
+        profile = plan.profile
+        stock = StockBase64(profile.image_size_bytes, profile.chunk_size_bytes, plan.seed)
+        self.encoder = Encoder(profile, stock)
         self.messages_sent = 0
         self._links = links
         self._device_key = Rng(f"{plan.seed}/fleet devices").u64()

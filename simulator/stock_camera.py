@@ -6,6 +6,7 @@ As real JPEGs and as different as those of `camera`, at a tenth of its cost: onl
 from __future__ import annotations
 
 import hashlib
+from binascii import b2a_base64
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,19 +17,38 @@ _SEGMENT_EVERY_BYTES = 65_537
 """Largest COM segment with its head; where the next head may stand no mark does."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """The picture as what stands around the marks: a photo is these pieces, joined by its mark."""
+
+    pieces: tuple[bytes, ...]
+    prepared: dict[int, tuple[bytes, int, bytes]]
+    """For a chunk with one mark: Base64 before it, its place in the photo, Base64 behind it."""
+
+
 @lru_cache(maxsize=8)
-def _stock(size_bytes: int, chunk_bytes: int, seed: int) -> tuple[bytes, tuple[int, ...]]:
-    """The picture, and where marks go: near the start of each chunk, inside the comment."""
+def stock_of(size_bytes: int, chunk_bytes: int, seed: int) -> Stock:
+    """Made once: marks go near the start of each chunk, inside the comment."""
     jpeg = render("stock", 0, seed, size_bytes)
     start, stop = _comment_of(jpeg)
     heads = range(2, stop, _SEGMENT_EVERY_BYTES)
-    places = []
-    for chunk in range(0, size_bytes, chunk_bytes):
+    pieces: list[bytes] = []
+    prepared: dict[int, tuple[bytes, int, bytes]] = {}
+    last = 0
+    for number, chunk in enumerate(range(0, size_bytes, chunk_bytes)):
         place = max(chunk, start)
         is_free = all(place + _MARK_BYTES <= head or place >= head + 4 for head in heads)
         if is_free and place + _MARK_BYTES <= min(stop, chunk + chunk_bytes):
-            places.append(place)
-    return jpeg, tuple(places)
+            pieces.append(jpeg[last:place])
+            last = place + _MARK_BYTES
+            if (place - chunk) % 3 == 0:
+                behind = jpeg[last : chunk + chunk_bytes]
+                prepared[number] = _base64(jpeg[chunk:place]), place, _base64(behind)
+    return Stock((*pieces, jpeg[last:]), prepared)
+
+
+def _base64(data: bytes) -> bytes:
+    return b2a_base64(data, newline=False)
 
 
 def _comment_of(jpeg: bytes) -> tuple[int, int]:
@@ -49,9 +69,23 @@ class StockCamera:
     chunk_bytes: int
 
     def __call__(self, wake_number: int, counter: int) -> bytes:
-        stock, places = _stock(self.size_bytes, self.chunk_bytes, self.seed)
+        stock = stock_of(self.size_bytes, self.chunk_bytes, self.seed)
         mark = hashlib.blake2b(f"{self.seed}/{self.device_id}/{wake_number}".encode(), digest_size=_MARK_BYTES).digest()
-        jpeg = bytearray(stock)
-        for place in places:
-            jpeg[place : place + _MARK_BYTES] = mark
-        return bytes(jpeg)
+        return mark.join(stock.pieces)
+
+
+class StockBase64:
+    """The Base64 of chunks of stock photos: only their marks are encoded anew."""
+
+    def __init__(self, size_bytes: int, chunk_bytes: int, seed: int) -> None:
+        self._prepared = stock_of(size_bytes, chunk_bytes, seed).prepared
+        self._chunk_bytes = chunk_bytes
+
+    def __call__(self, jpeg: bytes, index: int) -> bytes:
+        """Of that chunk."""
+        found = self._prepared.get(index)
+        if found is None:
+            start = index * self._chunk_bytes
+            return _base64(jpeg[start : start + self._chunk_bytes])
+        before, place, behind = found
+        return before + _base64(jpeg[place : place + _MARK_BYTES]) + behind

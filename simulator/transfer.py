@@ -15,9 +15,9 @@ from simulator.rng import Rng
 from simulator.sd_card import Entry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Step:
-    """One message to come. `entry` is None for telemetry without an image."""
+    """One message to come. `entry` is None for telemetry without an image. Not frozen: that costs, for each chunk."""
 
     kind: Literal["metadata", "chunk", "telemetry"]
     entry: Entry | None

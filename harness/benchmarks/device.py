@@ -80,7 +80,7 @@ async def _one(link: LinkKind, settings: DeviceSettings, number: int, mistakes: 
         cycling=True,
     )
     heard: list[Progress] = []
-    async with _sink() as port:
+    async with sink() as port:
         shards = LocalShards(orders_of(order, 1, BrokerAddress("127.0.0.1", port)), heard.append)
         await shards.run()
     mistakes += [f"{link}, run {number + 1}: {why}" for why in shards.state.lost.values()]
@@ -97,7 +97,8 @@ def _measured_part(heard: Sequence[Progress], run_s: int) -> list[Progress]:
 
 
 @asynccontextmanager
-async def _sink() -> AsyncIterator[int]:
+async def sink() -> AsyncIterator[int]:
+    """The port of a sink that runs as a process."""
     path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "harness.benchmarks.sink"),

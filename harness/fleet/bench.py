@@ -79,14 +79,16 @@ class FleetBench(Protocol):
 
 
 class OwnBench:
-    """Server, broker and database of our own."""
+    """Server, broker and database of our own; the database on `cluster`, where one is lent."""
 
-    def __init__(self, folder: Path, broker: BrokerKind, *, log: Callable[[str], None], pool_size: int = 4) -> None:
+    def __init__(
+        self, folder: Path, broker: BrokerKind, *, log: Callable[[str], None], cluster: Cluster | None = None
+    ) -> None:
         self._folder = folder
         self._objects = folder / "objects"
         self._broker = BrokerProcess(broker, folder / "broker")
         self._log = log
-        self._pool_size = pool_size
+        self._lent = cluster
         self._blocking = ThreadPoolExecutor(1, thread_name_prefix="wakestorm-fleet")
         self._ends = AsyncExitStack()
         self.pids: dict[str, int] = {}
@@ -118,6 +120,8 @@ class OwnBench:
         self.pids |= {"broker": self._broker.pid or 0, "server": self._server.pid or 0}
 
     async def _cluster(self) -> Cluster:
+        if self._lent is not None:
+            return self._lent
         url = os.environ.get(DATABASE_VARIABLE)
         if url:
             cluster = Cluster.from_url(url)
@@ -140,7 +144,6 @@ class OwnBench:
             "--mqtt-url": f"mqtt://{self.broker.host}:{self.broker.port}",
             "--objects": str(self._objects),
             "--http": "127.0.0.1:0",
-            "--pool-size": str(self._pool_size),
             "--log": "json",
         }
         return [word for pair in options.items() for word in pair]

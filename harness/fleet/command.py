@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 from harness.bench.brokers import BrokerKind
-from harness.bench.clock import moment_of
 from harness.fleet.bench import BrokerAddress, FleetBench, OwnBench, StandingBench
 from harness.fleet.files import FleetFiles
 from harness.fleet.judging import blind_spots, judged, verdict_of
@@ -22,7 +21,7 @@ from harness.fleet.order import FleetOrder, FleetState
 from harness.fleet.shards import LocalShards, Shards
 from harness.fleet.table import FleetTable, latency_words
 from harness.ledger import LedgerEntry, LedgerTotals, totals
-from harness.machine import monotonic_s, unix_ms
+from harness.machine import monotonic_s
 from harness.verdict import EXIT_INTERRUPTED, Verdict, exit_code
 from simulator.roster import shard_of_camera
 
@@ -89,7 +88,7 @@ async def _run(command: FleetCommand) -> FleetResult:
                 if order.parts == 1 or shard_of_camera(index, order.parts) == order.part
             ]
             await bench.register(cameras, order.seed)
-            return await _fleet(command, bench)
+            return await fleet_on(command, bench)
         finally:
             await bench.stop()
 
@@ -121,8 +120,8 @@ def _at(order: FleetOrder, broker: BrokerAddress, hosts: tuple[str, ...]) -> Fle
     )
 
 
-async def _fleet(command: FleetCommand, bench: FleetBench) -> FleetResult:
-    since = moment_of(unix_ms() // 1000 * 1000)
+async def fleet_on(command: FleetCommand, bench: FleetBench) -> FleetResult:
+    """The fleet on a bench that stands and knows its cameras, from the first wake to the verdict."""
     began_s = monotonic_s()
     shards = _shards_of(command, orders_of(command.order, command.shards, bench.broker))
     doubts: list[str] = []
@@ -134,7 +133,7 @@ async def _fleet(command: FleetCommand, bench: FleetBench) -> FleetResult:
     if not_begun:
         doubts.append(f"{not_begun} cameras did not wake any more, because the fleet was stopped")
     held = frozenset(state.held_sha256)
-    ledger = await judged(bench, state.captures, held, since)
+    ledger = await judged(bench, state.captures, held)
     blind = await blind_spots(bench)
     if blind is not None:
         doubts.append(blind)
@@ -154,7 +153,7 @@ def _shards_of(command: FleetCommand, orders: list[FleetOrder]) -> Shards:
 async def _watched(command: FleetCommand, shards: Shards, bench: FleetBench, doubts: list[str]) -> None:
     """Runs the shards under the table; a server that ends by itself stops them."""
     order = command.order
-    title = f"{order.devices:,} cameras, {order.link}, {len(shards.state.latest) or command.shards} shards"
+    title = f"{order.devices:,} cameras, {order.link}, shards: {command.shards}"
     running = asyncio.create_task(shards.run())
     try:
         with FleetTable(sys.stderr, shards.state, title=title, clock_s=monotonic_s) as table:

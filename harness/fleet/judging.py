@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import asyncpg
 
 from harness.fleet.bench import FleetBench
 from harness.fleet.order import Capture
-from harness.jsonable import plain
-from harness.ledger import CaptureFact, LedgerEntry, LedgerTotals, Outcome, StoredFact, reconciled
+from harness.ledger import CaptureFact, LedgerEntry, LedgerTotals, StoredFact, reconciled
 from harness.verdict import Verdict
 from simulator.fleet import camera_mac, camera_name
 
 PAGE_DEVICES: Final = 500
-CLOCKS_APART: Final = timedelta(seconds=5)
-"""Cameras on other machines may be so much behind."""
-
 _IMAGES: Final = """
 SELECT d.device_mac, i.wire_image_name, i.captured_at, i.status, i.object_key, i.sha256, i.image_size,
     (SELECT count(DISTINCT p.session_id) FROM device_wake_payloads p WHERE p.device_image_id = i.image_id) AS offers
@@ -30,24 +26,17 @@ ORDER BY d.device_mac, i.captured_at, i.created_at, i.image_id
 _BLIND: Final = "SELECT count(*) FROM device_images"
 
 
-async def judged(
-    bench: FleetBench, captures: Sequence[Capture], held: frozenset[str], since: datetime
-) -> list[LedgerEntry]:
-    """The ledger in the order of cameras and their photos; rows from before `since` are another fleet's."""
+async def judged(bench: FleetBench, captures: Sequence[Capture], held: frozenset[str]) -> list[LedgerEntry]:
+    """The ledger in the order of cameras and their photos; rows from before the first photo are another fleet's."""
     entries: list[LedgerEntry] = []
     ordered = sorted(captures, key=lambda capture: (capture.index, capture.wake))
+    since = datetime.fromtimestamp(min((capture.captured_s for capture in captures), default=0), UTC)
     for page in _pages(ordered):
         facts = [_fact(capture, held) for capture in page]
         macs = {camera_mac(capture.index): camera_name(capture.index) for capture in page}
-        rows = await bench.reader.fetch(_IMAGES, list(macs), since - CLOCKS_APART)
+        rows = await bench.reader.fetch(_IMAGES, list(macs), since)
         entries += reconciled(facts, [_stored(row, macs, bench.stored_bytes) for row in rows])
-    began = plain(since)
-    return sorted((entry for entry in entries if not _is_of_another(entry, began)), key=lambda entry: entry.device)
-
-
-def _is_of_another(entry: LedgerEntry, began: str) -> bool:
-    """A row from before this fleet, that none of its captures explains."""
-    return entry.outcome is Outcome.UNEXPECTED and entry.captured_at < began
+    return sorted(entries, key=lambda entry: entry.device)
 
 
 async def blind_spots(bench: FleetBench) -> str | None:

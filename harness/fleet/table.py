@@ -44,6 +44,8 @@ class FleetTable:
     def __enter__(self) -> FleetTable:
         if self._live is not None:
             self._live.__enter__()
+        else:
+            self._console.print(self._title, soft_wrap=True)
         return self
 
     def __exit__(self, *error: object) -> None:

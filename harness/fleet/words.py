@@ -85,7 +85,8 @@ def command_of(words: FleetWords) -> FleetCommand:
 
 def _check_photo(order: FleetOrder) -> None:
     try:
-        order.device_profile()
+        if order.device_profile().jpeg_without is not None:
+            raise UsageError(f"--profile {order.profile}: a fleet takes whole photos only")
         camera = StockCamera(device_id="", seed=order.seed, size_bytes=order.image_bytes, chunk_bytes=order.chunk_bytes)
         camera(1, 1)
     except UnknownProfile as error:

@@ -34,7 +34,7 @@ class RunFiles:
         self.shard = "1/1"
         self._started: SuiteStarted | None = None
         self._ended: dict[str, ScenarioEnded] = {}
-        self.folder = runs_folder / run_name if goes_on else _new_folder(runs_folder, run_name)
+        self.folder = runs_folder / run_name if goes_on else new_folder(runs_folder, run_name)
 
     def on_event(self, event: Event) -> None:
         """Collects; writes at SuiteEnded."""
@@ -110,7 +110,8 @@ def point_latest_at(folder: Path) -> None:
     draft.unlink(missing_ok=True)
 
 
-def _new_folder(runs_folder: Path, name: str) -> Path:
+def new_folder(runs_folder: Path, name: str) -> Path:
+    """A folder of that name, or with `-2`, `-3` and so on behind it."""
     runs_folder.mkdir(parents=True, exist_ok=True)
     for number in range(1, 1_000):
         folder = runs_folder / (name if number == 1 else f"{name}-{number}")

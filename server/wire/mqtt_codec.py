@@ -12,7 +12,7 @@ The same file serves the server's client, the simulated broker, the raw link and
 from __future__ import annotations
 
 from server.wire.mqtt_decode import PACKET_SIZE_BYTES_MAX, UNSUPPORTED_LEVEL, Decoder, MalformedPacket
-from server.wire.mqtt_encode import PACKET_ID_MAX, encode, publish_head, publish_start
+from server.wire.mqtt_encode import PACKET_ID_MAX, encode, publish_head
 from server.wire.mqtt_packets import (
     CONNACK_REASONS,
     SUBACK_FAILURE,
@@ -60,5 +60,4 @@ __all__ = [
     "Will",
     "encode",
     "publish_head",
-    "publish_start",
 ]

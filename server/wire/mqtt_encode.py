@@ -128,16 +128,12 @@ def _encode_publish(packet: Publish) -> bytes:
     return _frame(first, _string(packet.topic) + packet.payload)
 
 
-def publish_start(topic: str) -> bytes:
-    """What every QoS 1 PUBLISH to a topic has before its packet id; made once for many messages."""
+def publish_head(topic: str, payload_size_bytes: int) -> bytes:
+    """The bytes of a QoS 1 PUBLISH before its packet id (two bytes) and payload; one head serves many messages."""
     if not is_valid_topic(topic):
         raise LocalProtocolError(f"{topic!r} is no topic name")
-    return _string(topic)
-
-
-def publish_head(start: bytes, packet_id: int, payload_size_bytes: int) -> bytes:
-    """The bytes of a QoS 1 PUBLISH up to its payload, which need not be copied then; `start` of `publish_start`."""
-    length = len(start) + 2 + payload_size_bytes
+    name = _string(topic)
+    length = len(name) + 2 + payload_size_bytes
     if length > _BODY_SIZE_BYTES_MAX:
         raise LocalProtocolError(f"packet of {length} bytes; MQTT ends at {_BODY_SIZE_BYTES_MAX}")
     head = bytearray(b"\x32")
@@ -145,7 +141,7 @@ def publish_head(start: bytes, packet_id: int, payload_size_bytes: int) -> bytes
         head.append(length & 0x7F | 0x80)
         length >>= 7
     head.append(length)
-    return bytes(head) + start + _packet_id(packet_id)
+    return bytes(head) + name
 
 
 def _encode_subscribe(packet: Subscribe) -> bytes:

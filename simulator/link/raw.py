@@ -26,7 +26,6 @@ from server.wire.mqtt_codec import (
     Subscribe,
     encode,
     publish_head,
-    publish_start,
 )
 from simulator.link import LinkError, LinkSettings, OnLost, OnMessage
 
@@ -163,11 +162,6 @@ class _Posted:
             self._on_acked()
 
 
-def _are_pubacks(data: bytes) -> bool:
-    """Whole PUBACKs and nothing else, as most of what a sending device is told."""
-    return len(data) % 4 == 0 and data[::4] == b"\x40" * (len(data) // 4) and data[1::4] == b"\x02" * (len(data) // 4)
-
-
 class _Wire(asyncio.Protocol):
     """One connection. `ready` is done after the SUBACK, `gone` when the transport is closed."""
 
@@ -204,12 +198,15 @@ class _Wire(asyncio.Protocol):
     def post(self, topic: str, payloads: Sequence[bytes], on_acked: Callable[[], None]) -> None:
         """One write for all; `on_acked` after the last PUBACK."""
         posted = _Posted(len(payloads), on_acked)
-        head = publish_start(topic)
         parts: list[bytes] = []
+        head, head_of = b"", -1
         for payload in payloads:
+            if len(payload) != head_of:
+                head_of = len(payload)
+                head = publish_head(topic, head_of)
             packet_id = self._free_id()
             self._acks[packet_id] = posted
-            parts += (publish_head(head, packet_id, len(payload)), payload)
+            parts += (head, packet_id.to_bytes(2, "big"), payload)
         self.write(b"".join(parts))
 
     def expect_puback(self) -> tuple[int, asyncio.Future[None]]:
@@ -266,10 +263,10 @@ class _Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._has_heard = True
-        if self.is_accepted and self._decoder.is_between_packets and _are_pubacks(data):
-            for at in range(2, len(data), 4):
-                self._acknowledge(int.from_bytes(data[at : at + 2], "big"))
-            return
+        if self.is_accepted and self._decoder.is_between_packets:
+            data = self._take_pubacks(data)
+            if not data:
+                return
         problem = ""
         packets: list[Packet] | tuple[Packet, ...]
         try:
@@ -316,6 +313,17 @@ class _Wire(asyncio.Protocol):
                 pass
             case _:
                 self._fail(f"the broker sent a {type(packet).__name__.upper()} out of place")
+
+    def _take_pubacks(self, data: bytes) -> bytes:
+        """Whole PUBACKs at the start, as most of what a sending device is told; returns the rest."""
+        at, stop = 0, len(data) - 3
+        while at < stop and data[at] == 0x40 and data[at + 1] == 2:
+            packet_id = data[at + 2] << 8 | data[at + 3]
+            if not packet_id or self._ended:
+                break
+            self._acknowledge(packet_id)
+            at += 4
+        return data[at:] if at else data
 
     def _acknowledge(self, packet_id: int) -> None:
         acked = self._acks.pop(packet_id, None)

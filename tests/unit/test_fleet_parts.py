@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from base64 import b64decode
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +20,7 @@ from simulator.latency import Latencies, merged
 from simulator.profile import profile_named
 from simulator.rng import Rng
 from simulator.roster import Roster, shard_of_camera
-from simulator.stock_camera import StockCamera
+from simulator.stock_camera import StockBase64, StockCamera
 
 NOW_MS = 1_800_000_000_000
 
@@ -91,7 +92,7 @@ def test_every_chunk_of_a_stock_photo_that_has_room_is_its_own() -> None:
 def test_prepared_chunks_are_the_codecs_bytes(profile: str) -> None:
     traits = profile_named(profile).with_traits(chunk_size_bytes=1_000)
     jpeg = bytes(range(256)) * 11
-    burst = PublishChunks(number=1, image_name='image_"1".jpg', jpeg=jpeg, first_index=1, count=2)
+    burst = PublishChunks(number=1, image_name='image_"1"%d.jpg', jpeg=jpeg, first_index=1, count=2)
     dialect = dialect_called(traits.dialect)
     wanted = [
         encode_device_message(
@@ -107,6 +108,15 @@ def test_prepared_chunks_are_the_codecs_bytes(profile: str) -> None:
         for index in (1, 2)
     ]
     assert Encoder(traits).chunks("02FC00000001", burst) == wanted
+
+
+@given(st.integers(300, 200_000), st.integers(64, 9_000))
+@settings(max_examples=30, deadline=None)
+def test_prepared_base64_is_that_of_the_chunk(size_bytes: int, chunk_bytes: int) -> None:
+    jpeg = StockCamera(device_id="A", seed=1, size_bytes=size_bytes, chunk_bytes=chunk_bytes)(1, 1)
+    prepared = StockBase64(size_bytes, chunk_bytes, 1)
+    for index in range(-(-size_bytes // chunk_bytes)):
+        assert b64decode(prepared(jpeg, index)) == jpeg[index * chunk_bytes : (index + 1) * chunk_bytes]
 
 
 def told_to_capture(burst: int | None) -> tuple[Device, list[Effect]]:
