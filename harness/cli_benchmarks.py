@@ -13,6 +13,8 @@ import typer
 from harness.cli_bench import app
 from harness.cli_choices import BrokerChoice, LinkChoice
 
+__all__ = ["app"]
+
 if TYPE_CHECKING:
     from harness.benchmarks.report import BenchReport
 

@@ -18,7 +18,7 @@ def monotonic_s() -> float:
     return time.monotonic()
 
 
-def cpu_s() -> float:
+def own_cpu_s() -> float:
     """CPU seconds of this process; only differences mean anything."""
     return time.process_time()
 

@@ -15,7 +15,7 @@ from harness.benchmarks.report import BenchReport, Tell, measured, this_machine
 from harness.errors import BenchUnavailable
 from harness.fleet.order import FleetOrder
 from harness.fleet.worker import link_factory, rss_bytes
-from harness.machine import cpu_s
+from harness.machine import own_cpu_s
 from simulator.fleet import Fleet
 
 AIM_MB: Final = 500.0
@@ -67,14 +67,14 @@ def _one(devices: int) -> dict[str, float]:
 async def _registered(devices: int) -> dict[str, float]:
     links = link_factory("raw")
     order = FleetOrder(devices=devices, wake_every_ms=HOUR_MS, for_ms=24 * HOUR_MS, spread_ms=HOUR_MS)
-    before_bytes, began_s = rss_bytes(), cpu_s()
+    before_bytes, began_s = rss_bytes(), own_cpu_s()
     fleet = Fleet(order.plan(0), links, lambda index, photo: None)
     after_bytes = rss_bytes()
     assert fleet.counts().asleep == devices
     return {
         "all_mb": after_bytes / 1e6,
         "camera_bytes": (after_bytes - before_bytes) / devices,
-        "cpu_s": cpu_s() - began_s,
+        "cpu_s": own_cpu_s() - began_s,
     }
 
 
