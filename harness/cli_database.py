@@ -141,8 +141,17 @@ def orphans(
 
 
 @database.command(epilog=EXIT_CODES_HELP)
-def shell(database_url: DatabaseUrl = None) -> None:
-    """Open psql on the database; without one, on an embedded, freshly migrated one that is gone afterwards."""
+def shell(
+    database_url: DatabaseUrl = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Load the data of `db demo` first.")] = False,
+) -> None:
+    """Open psql on the database; without one, on an embedded, freshly migrated one that is gone afterwards.
+
+    \b
+    Examples:
+      wakestorm db shell --demo
+      echo "SELECT * FROM timeout_stale_images()" | wakestorm db shell --demo
+    """
     from harness.cli_db import shell_command
 
-    raise typer.Exit(shell_command(database_url))
+    raise typer.Exit(shell_command(database_url, demo=demo))

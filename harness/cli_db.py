@@ -71,7 +71,7 @@ def _client_program(name: str) -> str | None:
 
 def demo_command(url: str | None, *, duplicates: bool = False) -> int:
     """Raises UsageError without a URL, BenchUnavailable or ServeError where the database refuses."""
-    url = _named(url)
+    url = _named(url, instead="; wakestorm db shell --demo needs none")
     _make_roles(Cluster.from_url(url))
     return server.cli.load_duplicates(url) if duplicates else server.cli.load_demo(url)
 
@@ -106,18 +106,22 @@ def orphans_command(url: str | None, pin: str, *, delete: bool) -> int:
     return server.cli.mend_orphans(_named(url), pin, delete=delete)
 
 
-def _named(url: str | None) -> str:
+def _named(url: str | None, *, instead: str = "") -> str:
     if url is None:
-        raise UsageError("no database is named", hint="give --database-url, or set DATABASE_URL")
+        raise UsageError("no database is named", hint=f"give --database-url, or set DATABASE_URL{instead}")
     return url
 
 
-def shell_command(url: str | None) -> int:
-    """psql's own exit code."""
+def shell_command(url: str | None, *, demo: bool = False) -> int:
+    """psql's own exit code; with `demo` the test data is loaded first."""
     program = _client_program("psql")
     if program is None:
         raise BenchUnavailable("psql is not installed", hint="install PostgreSQL's client programs")
     with _database(url) as place:
+        if demo:
+            _make_roles(Cluster.from_url(place))
+            server.cli.load_demo(place)
+            sys.stdout.flush()
         return subprocess.run([program, place], check=False).returncode
 
 

@@ -27,6 +27,7 @@ from harness.events import (
     ScenarioEnded,
     ScenarioResult,
     ScenarioStarted,
+    StepStarted,
     SuiteEnded,
     SuiteStarted,
     from_json,
@@ -40,7 +41,7 @@ from harness.sql_check import check_sql
 from harness.suite_worker import Worker, working_folder
 from harness.verdict import Verdict, merged
 
-SCENARIO_WALL_MAX_S: Final = 900.0
+WALL_MAX_S: Final[dict[BenchKind, float]] = {"embedded": 300.0, "processes": 900.0}
 """No scenario takes this long; one that does hangs in a way that virtual time can not see."""
 
 EXPLAINED_MAX: Final = 20
@@ -132,8 +133,11 @@ class Suite:
                 assert isinstance(ready, Connection)
                 self._listen(busy[ready])
             for worker in busy.values():
-                if worker.job is not None and monotonic_s() - worker.since_s > SCENARIO_WALL_MAX_S:
-                    self._lost(worker, f"no verdict within {SCENARIO_WALL_MAX_S:.0f} s of real time; it was ended")
+                limit_s = WALL_MAX_S[self._options.bench]
+                if worker.job is not None and monotonic_s() - worker.since_s > limit_s:
+                    worker.dump_stack()
+                    where = f"{worker.job.plan.path}{worker.place}"
+                    self._lost(worker, f"no verdict within {limit_s:.0f} s of real time; it was ended at {where}")
 
     def _is_enough(self) -> bool:
         bad = sum(result.verdict is not Verdict.PASS for result in self._results)
@@ -167,8 +171,10 @@ class Suite:
                 event = from_json(data)
                 if isinstance(event, ScenarioEnded):
                     self._ended(worker, event)
-                else:
-                    self._on_event(event)
+                    return
+                if isinstance(event, StepStarted):
+                    worker.place = f":{event.line} (steps[{event.index}], {event.kind})"
+                self._on_event(event)
 
     def _ended(self, worker: Worker, event: ScenarioEnded) -> None:
         result = replace(event.result, wall_s=round(monotonic_s() - worker.since_s, 3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,8 @@ from harness.machine import monotonic_s
 SHARED_MEMORY: Final = Path("/dev/shm")
 SHARED_MEMORY_NEEDED_BYTES: Final = 500_000_000
 FOLDER_PREFIX: Final = "wakestorm-run-"
+
+STACK_WITHIN_S: Final = 1.0
 
 _LAUNCHER: Final = Path(__file__).parent / "bench" / "die_with_parent.py"
 
@@ -41,12 +44,20 @@ class Worker:
             )
         self.job: Job | None = None
         self.since_s = 0.0
+        self.place = ""
+        """How far its scenario has come, as `:LINE (steps[N], KIND)`; empty before the first step."""
 
     def begin(self, job: Job) -> None:
         """Hands the job over."""
-        self.job, self.since_s = job, monotonic_s()
+        self.job, self.since_s, self.place = job, monotonic_s(), ""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # noticed at the next look
             self.connection.send(job)
+
+    def dump_stack(self) -> None:
+        """It writes to errors.log where it is in its code, also where it hangs for good."""
+        self._process.send_signal(signal.SIGUSR1)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STACK_WITHIN_S)
 
     def end(self, *, at_once: bool = False) -> int:
         """Ends the process and returns its exit code."""

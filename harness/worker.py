@@ -6,6 +6,7 @@ errors.log; nothing it prints reaches the terminal.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import shutil
 import signal
@@ -44,6 +45,7 @@ def serve(connection: Connection) -> None:
 
 def main() -> None:
     """Reads the file descriptor of its connection from the command line."""
+    faulthandler.register(signal.SIGUSR1)  # the suite asks a worker that hangs for its stack
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the suite decides what a Ctrl-C means
     sys.path.append(str(Path.cwd()))  # hooks of the user's own; last, so that nothing there hides a package
     os.dup2(2, 1)  # what a hook prints goes to the log

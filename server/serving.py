@@ -37,6 +37,9 @@ EXIT_INTERNAL: Final = 70
 BROKER_PATIENCE_S: Final = 2.0
 """A broker that is not there by then gets a line on standard error; the server goes on trying."""
 
+ANSWER_WITHIN_S: Final = 60.0
+"""A database that does not answer a request for so long is given up: its host may have vanished without a word."""
+
 STOP_WITHIN_S: Final = 10.0
 """Longest that a graceful stop takes: what is not finished was not acknowledged, and comes again."""
 
@@ -216,7 +219,9 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 async def _pool(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
     place = place_of(settings.database_url)
     try:
-        pool = await open_pool(settings.database_url, size=settings.pool_size, timeout=10)
+        pool = await open_pool(
+            settings.database_url, size=settings.pool_size, timeout=10, command_timeout=ANSWER_WITHIN_S
+        )
     except (ValueError, asyncpg.InterfaceError) as error:
         raise ServeError(f"--database-url {place}: {words_of(error)}", EXIT_USAGE) from error
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:

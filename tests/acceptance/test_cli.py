@@ -13,7 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from harness import suite
 from harness.bench.postgres import Cluster
+from harness.events import Event, ScenarioEnded, StepStarted
+from harness.loader import load_file
+from harness.machine import monotonic_s
+from harness.plan import plans_of
+from harness.verdict import Verdict
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_S = 120.0
@@ -55,6 +61,7 @@ class Prompt:
             [sys.executable, "-P", "-m", "harness.cli", *arguments],
             cwd=self.folder,
             env=self.environment,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -178,6 +185,33 @@ def test_a_hook_that_raises_is_an_error_with_its_traceback_in_the_log(with_datab
     assert "Traceback" in (with_database.folder / "runs/latest/errors.log").read_text()
 
 
+def test_a_scenario_that_hangs_is_ended_at_its_step(
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Code that never returns: virtual time stands still, and no limit of scenario time is ever looked at."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", cluster.dsn("postgres", cluster.superuser))
+    (tmp_path / "hung.py").write_text("import threading\n\n\ndef strike(bench):\n    threading.Event().wait()\n")
+    text = TINY.replace("matrix:\n  end: [complete, failed]\n", "").replace('"${end}"', "complete")
+    (tmp_path / "a.yaml").write_text(text.replace("  - expect", "  - hook: hung:strike\n  - expect"))
+    events: list[Event] = []
+    began_s = monotonic_s()
+
+    def on_event(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, StepStarted) and event.kind == "hook":
+            monkeypatch.setitem(suite.WALL_MAX_S, "embedded", monotonic_s() - began_s + 5.0)
+
+    options = suite.SuiteOptions(errors_log=tmp_path / "errors.log")
+    verdict = suite.Suite(plans_of(load_file(Path("a.yaml"))), options, on_event).run()
+    (ended,) = [event for event in events if isinstance(event, ScenarioEnded)]
+    assert verdict is Verdict.ERROR
+    found = ended.result.failures[0].found
+    assert found.startswith("no verdict within ")
+    assert found.endswith("s of real time; it was ended at a.yaml:8 (steps[1], hook)")
+    assert 'hung.py", line 5 in strike' in (tmp_path / "errors.log").read_text()
+
+
 # -- bad input -------------------------------------------------------------------------------------------
 
 MISTAKES = [
@@ -299,3 +333,12 @@ def test_version(wakestorm: Prompt) -> None:
     ended = wakestorm("version")
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.strip()
+
+
+def test_a_shell_with_the_demo_takes_the_seeds_statements(wakestorm: Prompt) -> None:
+    statement = "SELECT image_name, retry_count FROM timeout_stale_images()"
+    late = "UPDATE devices SET next_wake_at = NOW() - INTERVAL '5 minutes'"
+    with wakestorm.start("db", "shell", "--demo") as process:
+        out, err = process.communicate(f"{late};{statement};", timeout=PATIENCE_S)
+    assert process.returncode == 0, err
+    assert " image_1762625082788.jpg |           1" in out

@@ -67,11 +67,11 @@ class Rig:
             return [dict(row) for row in await connection.fetch(query, *arguments)]
 
 
-def run(dsn: str, folder: Path, body: Callable[[Rig], Awaitable[None]], servers: int = 1) -> None:
+def run(dsn: str, folder: Path, body: Callable[[Rig], Awaitable[None]], servers: int = 1, **pool_options: Any) -> None:
     """The body with rigs that work until it returns; the last one is handed over, the others in `rig.others`."""
 
     async def main() -> None:
-        rigs = [await _rig(dsn, folder) for _ in range(servers)]
+        rigs = [await _rig(dsn, folder, **pool_options) for _ in range(servers)]
         tasks = [asyncio.create_task(rig.intake.run()) for rig in rigs]
         try:
             for rig in rigs:
@@ -87,8 +87,8 @@ def run(dsn: str, folder: Path, body: Callable[[Rig], Awaitable[None]], servers:
     asyncio.run(main())
 
 
-async def _rig(dsn: str, folder: Path) -> Rig:
-    pool = await open_pool(dsn, size=2)
+async def _rig(dsn: str, folder: Path, **pool_options: Any) -> Rig:
+    pool = await open_pool(dsn, size=2, **pool_options)
     store, offload = Store(pool), InlineOffload()
     rig: Rig
 
@@ -199,6 +199,24 @@ def test_without_a_database_nothing_is_acknowledged(migrated_database: Any, tmp_
         assert rig.order == [] and rig.aborts[0].startswith("database failed")
 
     run(migrated_database.dsn("ws_server"), tmp_path, body)
+
+
+def test_a_database_that_does_not_answer_is_given_up(migrated_database: Any, tmp_path: Path) -> None:
+    """What was asked comes again from the broker, and is done once the database answers."""
+
+    async def body(rig: Rig) -> None:
+        await camera(rig)
+        async with rig.pool.acquire() as other, other.transaction():
+            await other.execute("LOCK TABLE devices IN ACCESS EXCLUSIVE MODE")
+            rig.deliver(STATUS, HELLO, "hello")
+            while not rig.aborts:
+                await asyncio.sleep(0.01)
+            assert rig.aborts == ["database failed: TimeoutError"] and rig.order == []
+        rig.deliver(STATUS, HELLO, "hello")
+        await rig.intake.wait_idle()
+        assert rig.order == ["SNAP", "hello"]
+
+    run(migrated_database.dsn("ws_server"), tmp_path, body, command_timeout=1.0)
 
 
 def test_a_reply_that_can_not_be_sent_is_written_down(migrated_database: Any, tmp_path: Path) -> None:
