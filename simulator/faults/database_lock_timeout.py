@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar
 
-from simulator.catalogue import FaultRow, Setting
-from simulator.levers import Fault, Levers
-
-SQLSTATE: Final = "55P03"
-MESSAGE: Final = "canceling statement due to lock timeout"
+from simulator.catalogue import FaultRow
+from simulator.failing_writes import HEALS, SETTINGS, FailingWrites
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LockTimeout(Fault):
+class LockTimeout(FailingWrites):
     """The next `times` writes to `table` fail with SQLSTATE 55P03; with `at`, requests at that point instead."""
 
-    table: str = "device_images"
-    times: int = 1
-    at: str = "now"
-    nth: int = 1
-
-    @property
-    def only_embedded(self) -> str:
-        return "" if self.at == "now" else "only the embedded bench sees the single requests of a server"
-
-    async def strike(self, levers: Levers) -> None:
-        if self.at == "now":
-            await levers.database.refuse_writes(SQLSTATE, MESSAGE, tables=(self.table,), times=self.times)
-        else:
-            await levers.database.fail_at(self.at, SQLSTATE, nth=self.nth, times=self.times)
-
-    async def heal(self, levers: Levers) -> None:
-        await levers.database.disarm()
-        await levers.database.allow_writes()
+    sqlstate: ClassVar[str] = "55P03"
+    message: ClassVar[str] = "canceling statement due to lock timeout"
 
 
 FAULT = LockTimeout
@@ -42,19 +23,9 @@ ROW = FaultRow(
     layer="database",
     does="A lock is not to be had in time (SQLSTATE 55P03).",
     example="steps: [{database: {do: lock_timeout, times: 3}}]",
-    heals="after `times`, or after `for`, with `database: heal`, or at the end of the steps",
+    heals=HEALS,
     scenario="scenarios/faults/database-lock-timeout.yaml",
     sign="step:database:lock_timeout",
     source="R16: lock timeout",
-    settings=(
-        Setting(name="table", unit="name", default="device_images", does="writes to which table fail"),
-        Setting(name="times", unit="count", default="1", does="how many of them"),
-        Setting(
-            name="at",
-            unit="now, commit, request or words of SQL",
-            default="now",
-            does="requests of a server instead of writes to a table",
-        ),
-        Setting(name="nth", unit="count", default="1", does="which of these requests"),
-    ),
+    settings=SETTINGS,
 )

@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar
 
-from simulator.catalogue import FaultRow, Setting
-from simulator.levers import Fault, Levers
-
-SQLSTATE: Final = "40001"
-MESSAGE: Final = "could not serialize access due to concurrent update"
+from simulator.catalogue import FaultRow
+from simulator.failing_writes import HEALS, SETTINGS, FailingWrites
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SerializationFailure(Fault):
+class SerializationFailure(FailingWrites):
     """The next `times` writes to `table` fail with SQLSTATE 40001; with `at`, requests at that point instead."""
 
-    table: str = "device_images"
-    times: int = 1
-    at: str = "now"
-    nth: int = 1
-
-    @property
-    def only_embedded(self) -> str:
-        return "" if self.at == "now" else "only the embedded bench sees the single requests of a server"
-
-    async def strike(self, levers: Levers) -> None:
-        if self.at == "now":
-            await levers.database.refuse_writes(SQLSTATE, MESSAGE, tables=(self.table,), times=self.times)
-        else:
-            await levers.database.fail_at(self.at, SQLSTATE, nth=self.nth, times=self.times)
-
-    async def heal(self, levers: Levers) -> None:
-        await levers.database.disarm()
-        await levers.database.allow_writes()
+    sqlstate: ClassVar[str] = "40001"
+    message: ClassVar[str] = "could not serialize access due to concurrent update"
 
 
 FAULT = SerializationFailure
@@ -42,19 +23,9 @@ ROW = FaultRow(
     layer="database",
     does="A transaction can not be serialized (SQLSTATE 40001).",
     example="steps: [{database: {do: serialization_failure, at: commit}}]",
-    heals="after `times`, or after `for`, with `database: heal`, or at the end of the steps",
+    heals=HEALS,
     scenario="scenarios/faults/database-serialization-failure.yaml",
     sign="step:database:serialization_failure",
     source="R16: serialization failure",
-    settings=(
-        Setting(name="table", unit="name", default="device_images", does="writes to which table fail"),
-        Setting(name="times", unit="count", default="1", does="how many of them"),
-        Setting(
-            name="at",
-            unit="now, commit, request or words of SQL",
-            default="now",
-            does="requests of a server instead of writes to a table",
-        ),
-        Setting(name="nth", unit="count", default="1", does="which of these requests"),
-    ),
+    settings=SETTINGS,
 )
