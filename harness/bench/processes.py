@@ -109,6 +109,7 @@ class ProcessesBench:
         self.broker = BrokerProcess(broker_for(plan, broker), folder / "broker", login=login)
         self.failures: list[str] = []
         self.proxies: dict[str, FaultProxy] = {}
+        self.gives_every_line = False
         self._template = template
         self.objects = folder / "objects"
         self._names = {device.mac: device.name for device in plan.devices}

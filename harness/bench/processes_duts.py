@@ -68,7 +68,7 @@ async def make_devices(bench: ProcessesBench) -> None:
 
 async def _line_of(bench: ProcessesBench, planned: PlannedDevice) -> FaultProxy | None:
     """A proxy before the broker for a device whose line will be struck; the others connect directly."""
-    if planned.number not in bench.plan.devices_with_line_faults:
+    if not bench.gives_every_line and planned.number not in bench.plan.devices_with_line_faults:
         return None
     broker = bench.broker.host, bench.broker.port
     proxy = FaultProxy(broker, Rng(f"{bench.plan.seed}/line/{planned.name}"))

@@ -118,7 +118,9 @@ class _Night:
         job, found = self._job, self._resumed
         where = (self._plan, self._history, job.around.cluster, job.database, job.around.template, job.folder)
         if job.order.bench == "processes":
-            return ProcessesBench(*where, broker=job.order.broker)
+            bench = ProcessesBench(*where, broker=job.order.broker)
+            bench.gives_every_line = True  # which of them the nemesis will strike, nobody knows yet
+            return bench
         if found is None:
             return SoakBench(*where)
         return SoakBench(*where, begun=found.bench, rows=found.rows)

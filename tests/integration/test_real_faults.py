@@ -1,4 +1,4 @@
-"""Faults of PostgreSQL in the processes bench are real: kill -9 of a cluster of the scenario's own, and its restart."""
+"""Faults in the processes bench are real: PostgreSQL of the scenario's own and the broker are killed and frozen."""
 
 from __future__ import annotations
 
@@ -17,7 +17,21 @@ from tests.support.scenario_runs import plans
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 
-def test_postgres_killed_in_a_transfer_comes_back_and_nothing_is_lost(cluster: Cluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "case", "who", "actions"),
+    [
+        ("database-crash", 0, "database", ["crash", "start"]),  # SIGKILL of every process
+        ("database-pause", 0, "database", ["pause", "resume"]),  # SIGSTOP for a second
+        ("broker-pause", 0, "broker", ["pause", "resume"]),  # SIGSTOP for 5 seconds
+        pytest.param("database-pause", 1, "database", ["pause", "resume"], marks=pytest.mark.night),  # for 50 s
+        pytest.param("server-pause", 0, "server0", ["pause", "resume"], marks=pytest.mark.night),  # for 20 s
+        pytest.param("broker-crash", 0, "broker", ["crash", "start"], marks=pytest.mark.night),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_what_is_killed_or_frozen_in_a_transfer_comes_back_and_nothing_is_lost(
+    name: str, case: int, who: str, actions: list[str], cluster: Cluster, tmp_path: Path
+) -> None:
     around = Surroundings(
         bench="processes",
         cluster=cluster,
@@ -27,8 +41,9 @@ def test_postgres_killed_in_a_transfer_comes_back_and_nothing_is_lost(cluster: C
         python="test",
         architecture="test",
     )
-    (plan,) = plans("faults/database-crash.yaml")
-    ended = run_one(plan, around, database="real_faults_crash", folder=tmp_path, emit=lambda event: None)
+    plan = plans(f"faults/{name}.yaml")[case]
+    database = f"real_faults_{name.replace('-', '_')}_{case}"
+    ended = run_one(plan, around, database=database, folder=tmp_path, emit=lambda event: None)
     assert ended.result.verdict is Verdict.PASS, ended.result.failures
     records = [json.loads(line) for line in ended.history_jsonl.splitlines()[1:]]
-    assert [record["action"] for record in records if record["who"] == "database"] == ["crash", "start"]
+    assert [record["action"] for record in records if record["who"] == who and "action" in record] == actions
