@@ -10,9 +10,11 @@ import asyncpg
 
 import harness.bench.embedded
 import server.completion
+import server.ingest
 import server.intake
 import server.monitor
 import server.store
+import server.wake
 import server.writing
 
 Undo = Callable[[], None]
@@ -79,6 +81,41 @@ def published_before_it_left() -> Undo:
     real = "status = 'sent', device"
     return _statement(
         server.writing.WRITE, "command_sent", real, "status = 'published', published_at = fn_now(), device"
+    )
+
+
+def payload_of_a_timeout_left_open() -> Undo:
+    """A timed-out image leaves its wake payload in progress."""
+    return _function("fn_timeout_image", "SET payload_status = 'failed',", "SET payload_status = p.payload_status,")
+
+
+def schedule_in_utc() -> Undo:
+    """A schedule is read as if every site were in Greenwich."""
+    real = server.wake.next_wake
+    return _patched(server.wake, "next_wake", lambda cron, timezone, now: real(cron, "UTC", now))
+
+
+def capture_command_never_ends() -> Undo:
+    """A capture command stays published, whether or not a photo came."""
+    return _statement(server.writing.WRITE, "capture_commands_ended", "AND command_type", "AND false AND command_type")
+
+
+def next_wake_stays_behind() -> Undo:
+    """HELLO does not move the device's next wake on."""
+    return _statement(
+        server.writing.WRITE, "save_device", "next_wake_at = $4", "next_wake_at = coalesce(next_wake_at, $4)"
+    )
+
+
+def retry_of_everything() -> Undo:
+    """A retry asks for all chunks, those that are there included."""
+    real = server.ingest.Retry
+    return _patched(
+        server.ingest,
+        "Retry",
+        lambda *, image_id, image_name, chunk_indexes: real(
+            image_id=image_id, image_name=image_name, chunk_indexes=None
+        ),
     )
 
 
