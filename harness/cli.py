@@ -16,12 +16,13 @@ import typer
 
 from harness import cli_benchmarks, cli_console, cli_soak
 from harness.cli_boards import boards
-from harness.cli_choices import BenchChoice, BrokerChoice
+from harness.cli_choices import BenchChoice, BoardsFile, BrokerChoice
 from harness.cli_database import DatabaseUrl, database
 from harness.cli_errors import DEBUG_VARIABLE, interrupted, reported
 from harness.cli_explain import explain
 from harness.cli_faults import faults
 from harness.cli_firmware import firmware as firmware_command
+from harness.cli_flash import EXIT_CODES_HELP as FLASH_CODES_HELP
 from harness.cli_flash import flash
 from harness.cli_fleet import fleet
 from harness.cli_groups import GroupedCommands
@@ -105,7 +106,7 @@ def run(
     ] = None,
     broker: Annotated[BrokerChoice, typer.Option(help="Broker of the processes bench.")] = BrokerChoice.iotcore,
     dut: cli_console.DutKind = "simulated",
-    boards: cli_console.BoardsFile = BOARDS,
+    boards: BoardsFile = BOARDS,
     firmware: cli_console.RunFirmware = "",
     broker_listen: cli_console.BrokerListen = "127.0.0.1",
     retries: cli_console.Retries = 0,
@@ -171,7 +172,7 @@ def lint(
     paths: Paths = None,
     bench: Annotated[BenchChoice | None, typer.Option(help="Also refuse what this bench can't do.")] = None,
     dut: cli_console.DutKind = "",
-    boards: cli_console.BoardsFile = BOARDS,
+    boards: BoardsFile = BOARDS,
 ) -> None:
     """Read scenario files and show every mistake in them, with line and path; with --dut what such devices can't do.
 
@@ -266,7 +267,7 @@ app.command(epilog=EXIT_CODES_HELP)(explain)
 app.command(epilog=EXIT_CODES_HELP)(profiles)
 app.command(epilog=EXIT_CODES_HELP)(faults)
 app.command(epilog=EXIT_CODES_HELP)(proxy)
-app.command(epilog=EXIT_CODES_HELP)(flash)
+app.command(epilog=FLASH_CODES_HELP)(flash)
 app.add_typer(boards)
 app.add_typer(originals)
 

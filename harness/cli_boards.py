@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.cli_choices import BoardsFile
+
 if TYPE_CHECKING:
     from harness.dut.doctor import Diagnosis
     from harness.dut.inventory import BoardEntry
@@ -19,12 +21,6 @@ boards = typer.Typer(
     help="The boards of this desk: find them, list them, look what is wrong with them.",
 )
 
-BoardsFile = Annotated[
-    Path,
-    typer.Option(
-        "--boards", metavar="FILE", envvar="WAKESTORM_BOARDS", show_envvar=True, help="The inventory of boards."
-    ),
-]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, a line for each.")]
 INVENTORY = Path("boards.yaml")
 
@@ -147,10 +143,13 @@ def doctor(
     from harness.dut.doctor import examine
     from harness.dut.finding import system_ports
     from harness.dut.inventory import load_inventory
+    from harness.errors import UsageError
 
     inventory = load_inventory(file)
     chosen = [(name, inventory.board(name)) for name in names or ()]
     chosen = chosen or [(name, entry) for name, entry in inventory.boards.items() if entry.enabled]
+    if not chosen:
+        raise UsageError(f"{file} has no enabled board", hint="set enabled: true, or name a board")
     ports = system_ports()
     with ThreadPoolExecutor(max(1, len(chosen))) as executor:
         diagnoses = list(executor.map(lambda one: examine(one[0], one[1], ports), chosen))

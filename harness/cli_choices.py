@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 
 class BenchChoice(StrEnum):
@@ -24,3 +28,11 @@ class LinkChoice(StrEnum):
 
     paho = "paho"
     raw = "raw"
+
+
+BoardsFile = Annotated[
+    Path,
+    typer.Option(
+        "--boards", metavar="FILE", envvar="WAKESTORM_BOARDS", show_envvar=True, help="The inventory of boards."
+    ),
+]

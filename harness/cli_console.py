@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli_choices import BoardsFile
+
 if TYPE_CHECKING:
     from harness.dut.console import Console
     from harness.dut.log_lines import LogFilter
@@ -38,7 +40,6 @@ Flakes = Annotated[
     Path | None,
     typer.Option("--flakes", metavar="FILE", help="Keep every attempt in this ledger, and obey its quarantine."),
 ]
-BoardsFile = Annotated[Path, typer.Option("--boards", metavar="FILE", help="The inventory that names boards.")]
 RunFirmware = Annotated[
     str,
     typer.Option(
@@ -61,7 +62,7 @@ def console(
     boards: BoardsFile = Path("boards.yaml"),
     show: Annotated[
         list[str] | None,
-        typer.Option("--filter", "-f", metavar="TAG:LEVEL", help="As idf.py monitor: camera:D, wifi:N, *:W."),
+        typer.Option("--filter", "-f", metavar="TAG:LEVEL", help="As idf.py monitor: cam:D, wifi:N, *:W."),
     ] = None,
     timestamps: Annotated[bool, typer.Option("--timestamps", help="Seconds since the start before each line.")] = False,
     log: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep every line, filtered or not.")] = None,
@@ -84,8 +85,8 @@ def console(
     \b
     Examples:
       wakestorm console /dev/ttyACM0
-      wakestorm console /dev/ttyUSB0 --timestamps --filter "*:W camera:D" --log board.log
-      wakestorm console socket://127.0.0.1:4000 --send status --until "camera: status" --for 10s
+      wakestorm console /dev/ttyUSB0 --timestamps -f "*:W cam:D" --log board.log
+      wakestorm console yard-1 --send status --until "cam: status" --for 10s
     """
     from harness.dut.console import Console
     from harness.dut.log_lines import LogFilter
@@ -213,11 +214,20 @@ def symbols_add(
 
 @symbols_app.command("ls")
 def symbols_ls(symbols: SymbolsFolder = None) -> None:
-    """List the hashes of all files in the store."""
+    """List the hashes of all files in the store; `wakestorm flash` adds the program that it has proved.
+
+    \b
+    Examples:
+      wakestorm symbols ls
+    """
     from harness.dut.symbols import SymbolStore, symbol_store
 
-    for name in (SymbolStore(symbols) if symbols else symbol_store(os.environ)).names():
+    store = SymbolStore(symbols) if symbols else symbol_store(os.environ)
+    names = store.names()
+    for name in names:
         print(name)
+    if not names:
+        typer.echo(f"{store.folder}: no ELF file yet; `wakestorm symbols add build/<project>.elf`", err=True)
 
 
 @symbols_app.command("decode")
@@ -254,8 +264,10 @@ def register(app: typer.Typer, epilog: str) -> None:
     from harness.cli_parity import parity
     from harness.cli_timeline import timeline
 
-    app.command(epilog=epilog)(console)
+    app.command(epilog="Exit codes: 0 ended, or --until came; 1 it did not come; 3 no such port; 64 wrong usage.")(
+        console
+    )
     app.command(epilog=epilog)(parity)
-    app.command(epilog=epilog)(timeline)
+    app.command(epilog="Exit codes: 0 shown; 64 no such run, scenario or kind.")(timeline)
     app.add_typer(symbols_app)
     app.add_typer(flakes)

@@ -23,13 +23,20 @@ flakes = typer.Typer(
 def flakes_ls(ledger: Ledger = LEDGER) -> None:
     """List scenarios that failed an attempt, or are in quarantine.
 
+    The ledger is what `wakestorm run --flakes FILE` writes, a line for each attempt.
+
     \b
     Examples:
       wakestorm flakes ls
     """
     from harness.flakes import RELEASE_AFTER, FlakeLedger
 
-    for name, standing in sorted(FlakeLedger(ledger).standings().items()):
+    standings = FlakeLedger(ledger).standings()
+    if not ledger.exists():
+        typer.echo(f"{ledger}: no ledger yet; `wakestorm run --flakes {ledger}` keeps one", err=True)
+    elif not any(standing.failures or standing.is_quarantined for standing in standings.values()):
+        typer.echo(f"{ledger}: nothing has failed in {len(standings)} scenarios", err=True)
+    for name, standing in sorted(standings.items()):
         if standing.failures or standing.is_quarantined:
             words = f"{name}  {standing.attempts} attempts, {standing.failures} failed"
             words += f", {standing.flakes} passed on a later attempt" if standing.flakes else ""
@@ -51,6 +58,11 @@ def flakes_quarantine(
     Examples:
       wakestorm flakes quarantine scenarios/hil/upgrade.yaml --because "loses bytes on the blue hub"
     """
-    from harness.flakes import FlakeLedger
+    from harness.flakes import RELEASE_AFTER, FlakeLedger
+    from harness.selection import scenario_files
 
+    scenario_files([scenario])  # it exists
     FlakeLedger(ledger).quarantine(scenario, because)
+    typer.echo(
+        f"{scenario} runs on and decides no verdict, until it has passed {RELEASE_AFTER} times in a row", err=True
+    )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli_boards import INVENTORY, AsJson, BoardsFile
+from harness.cli_boards import INVENTORY, AsJson
+from harness.cli_choices import BoardsFile
 
 if TYPE_CHECKING:
     from harness.dut.flashing import FlashOrder, FlashResult
+
+SAID_CHARS_MAX = 90
+EXIT_CODES_HELP = """
+Exit codes: 0 every board is flashed and runs it; 1 a board could not be flashed, its line says who is to blame; 3 a
+board is not there, or somebody else has it; 64 wrong usage; 130 interrupted.
+"""
 
 
 def flash(
@@ -18,8 +24,13 @@ def flash(
         list[str] | None, typer.Argument(metavar="BOARD", help="Ids of the inventory, or ports such as /dev/ttyUSB0.")
     ] = None,
     firmware: Annotated[
-        Path, typer.Option("--firmware", metavar="FOLDER", help="An ESP-IDF build folder (flasher_args.json).")
-    ] = Path("build"),
+        str,
+        typer.Option(
+            "--firmware",
+            metavar="FOLDER",
+            help="A build folder of ESP-IDF (with flasher_args.json), or a version that wakestorm builds.",
+        ),
+    ] = "build",
     file: BoardsFile = INVENTORY,
     everyone: Annotated[bool, typer.Option("--all", help="Every enabled board that has a port.")] = False,
     force: Annotated[
@@ -33,20 +44,18 @@ def flash(
 ) -> None:
     """Flash boards in parallel: ask each what it holds, write what differs, reset, and see the new program boot.
 
-    Exit code 1: a board could not be flashed, and its line says who is to blame; 3: a board is not there, or held.
-
     \b
     Examples:
       wakestorm flash yard-1 --firmware build
       wakestorm flash --all --firmware build --json
       wakestorm flash /dev/ttyUSB0 --firmware build --dry-run
     """
-    from harness.dut.build_folder import read_build_folder
+    from harness.dut.firmware_sets import firmware_folder
     from harness.dut.flash_many import chosen_boards, flash_all
     from harness.dut.flashing import After, FlashOrder
 
-    folder = read_build_folder(firmware)
     chosen = chosen_boards(boards or (), file, everyone=everyone)
+    folder = firmware_folder(firmware)
     orders = [
         FlashOrder(
             board_id=board_id,
@@ -68,7 +77,7 @@ def _shown(order: FlashOrder, result: FlashResult) -> None:
     lines = [f"{result.board_id}  {result.port}  {result.chip or 'no chip'}  {result.mac or ''}".rstrip()]
     lines += [f"  {line}" for line in plan_lines(result.plan)]
     for failed in result.failed_attempts:
-        why = f"{failed.trouble.blame}: {failed.trouble.cause} ({failed.said})"
+        why = f"{failed.trouble.blame}: {failed.trouble.cause} ({_short(failed.said)})"
         lines.append(f"  {failed.step}, attempt {failed.number}: {why}")
     trouble = result.trouble
     again = f", passed on attempt {result.attempt}" if result.attempt > 1 else ""
@@ -84,6 +93,12 @@ def _shown(order: FlashOrder, result: FlashResult) -> None:
             f"PASS  {result.board_id}: {result.written_bytes:,} B written, {runs}, {result.wall_s:.1f} s{again}"
         )
     print("\n".join(lines), flush=True)
+
+
+def _short(said: str) -> str:
+    """esptool's reason without its preamble."""
+    words = said.removeprefix("A fatal error occurred: ").removeprefix("A serial exception error occurred: ")
+    return words if len(words) <= SAID_CHARS_MAX else words[:SAID_CHARS_MAX] + "..."
 
 
 def _shown_as_json(order: FlashOrder, result: FlashResult) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.cli_choices import BoardsFile
+
 if TYPE_CHECKING:
     from harness.dut.kinds import DutOrder
     from harness.events import Event, ScenarioEnded
@@ -24,9 +26,7 @@ def parity(
     tolerance: Annotated[
         str, typer.Option(metavar="DURATION", help="A message may come so much earlier or later in its wake.")
     ] = "2s",
-    boards: Annotated[Path, typer.Option(metavar="FILE", help="The inventory that names boards.")] = Path(
-        "boards.yaml"
-    ),
+    boards: BoardsFile = Path("boards.yaml"),
     broker_listen: Annotated[
         str, typer.Option(metavar="ADDR", help="This machine's address where boards reach the broker.")
     ] = "127.0.0.1",
@@ -39,8 +39,8 @@ def parity(
 
     \b
     Examples:
-      wakestorm parity scenarios/smoke/one-photo.yaml
-      wakestorm parity "scenarios/resume/interrupted-after-every-chunk.yaml::k=3" --duts simulated,virtual,board:cam-7
+      wakestorm parity "scenarios/smoke/photo-is-stored.yaml::profile=esp32s3-cam@3.5.0"
+      wakestorm parity scenarios/resume/last-ack-lost.yaml --duts simulated,virtual,board:cam-7
     """
     from harness.errors import UsageError
     from harness.units import LanguageError, parse_duration_ms

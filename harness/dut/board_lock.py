@@ -36,7 +36,8 @@ class Holder:
     board: str
 
     def __str__(self) -> str:
-        return f"{self.user}, process {self.pid}, {self.run}, since {self.since}"
+        day, _, time = self.since.removesuffix("Z").partition("T")
+        return f"{self.user}, process {self.pid}, {self.run}, since {day} {time.replace('-', ':')} UTC"
 
 
 class BoardHeld(BenchUnavailable):

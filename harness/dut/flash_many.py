@@ -10,7 +10,7 @@ from typing import Final
 from harness.blame import Blame
 from harness.dut import esptool
 from harness.dut.board_lock import held
-from harness.dut.finding import SystemPort, port_of, system_ports
+from harness.dut.finding import BoardNotFound, SystemPort, port_of, system_ports
 from harness.dut.flash_trouble import Trouble
 from harness.dut.flashing import FlashOrder, FlashResult, flash
 from harness.dut.inventory import BoardEntry, load_inventory
@@ -44,6 +44,9 @@ def chosen_boards(words: Sequence[str], file: Path, *, everyone: bool) -> list[C
 
 def _one(word: str, file: Path, ports: Sequence[SystemPort]) -> Chosen:
     if "/" in word:
+        if "://" not in word and not Path(word).exists():
+            there = ", ".join(port.device for port in ports[:6]) or "no serial port at all"
+            raise BoardNotFound(f"{word}: no such port", hint=f"there is {there}; plug the board in, or name another")
         entry = BoardEntry.model_validate({"kind": "board", "match": {"port": word}})
         return word, entry, word
     entry = load_inventory(file).board(word)

@@ -6,6 +6,7 @@ its loader. Bytes that came before the opening are lost (the driver flushes), wh
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 
 from harness.errors import BenchUnavailable
@@ -37,7 +38,7 @@ class SerialPort:
             port.rts = False
             port.open()
         except (serial.SerialException, OSError, ValueError) as error:
-            raise PortUnavailable(f"serial port {url} can not be opened: {_reason(error)}", hint=_hint(error)) from None
+            raise PortUnavailable(f"serial port {url} can not be opened: {_cause(error)}", hint=_hint(error)) from None
         self._port = port
 
     def read(self) -> bytes:
@@ -92,6 +93,12 @@ def _made(url: str, baud: int) -> Any:
 
 def _reason(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _cause(error: BaseException) -> str:
+    """The system's own words where there are some; pyserial repeats itself."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if isinstance(number, int) and number > 0 else _reason(error)
 
 
 def _hint(error: BaseException) -> str:
