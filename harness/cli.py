@@ -18,6 +18,8 @@ from harness import cli_benchmarks, cli_console, cli_soak
 from harness.cli_boards import boards
 from harness.cli_choices import BenchChoice, BoardsFile, BrokerChoice
 from harness.cli_database import DatabaseUrl, database
+from harness.cli_doctor import EXIT_CODES_HELP as DOCTOR_EXIT_CODES
+from harness.cli_doctor import doctor
 from harness.cli_errors import DEBUG_VARIABLE, interrupted, reported
 from harness.cli_explain import explain
 from harness.cli_faults import faults
@@ -263,6 +265,7 @@ def monitor(
 
 app.command(epilog=EXIT_CODES_HELP)(firmware_command)
 app.command(epilog=EXIT_CODES_HELP)(init)
+app.command(epilog=DOCTOR_EXIT_CODES)(doctor)
 app.command(epilog=EXIT_CODES_HELP)(explain)
 app.command(epilog=EXIT_CODES_HELP)(profiles)
 app.command(epilog=EXIT_CODES_HELP)(faults)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from harness.dut.boards_of_run import LOOPBACK, duts_of, locked
@@ -19,7 +19,10 @@ from harness.dut.virtual import VirtualBoard
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness.events import Event, ScenarioEnded
+    import pytest
+
+    from harness.events import ScenarioEnded
+    from harness.run_one import BenchKind
 
 FIRMWARE = "3.5.0"
 MAC = "7CDFA1E0B0C5"
@@ -115,38 +118,28 @@ def opened_board(kind: str, inventory: Path, folder: Path, log: Path) -> Iterato
 
 
 class BenchFixture:
-    """Plays scenarios on one cluster."""
+    """Plays scenarios in a worker process on the PostgreSQL of this pytest run."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: BenchKind, config: pytest.Config) -> None:
         self.kind = kind
+        self._config = config
 
     def run(self, scenario: str | Path, *, dut: str = "simulated", seed: int | None = None) -> list[ScenarioEnded]:
         """Every case of a file, or of a scenario's text. Raises AssertionError with what failed."""
         from harness.dut.kinds import refuse_for_devices
-        from harness.events import ScenarioEnded
-        from harness.report.words import failure_lines
-        from harness.run_one import BenchKind
-        from harness.suite import Suite, SuiteOptions
+        from harness.pytest_scenarios import player_of, report_lines
         from harness.verdict import Verdict
 
         plans = self._plans(scenario, seed)
         order = duts_of(dut, Path("boards.yaml"), LOOPBACK)
-        bench: BenchKind = "processes" if order.is_real_time or self.kind == "processes" else "embedded"
+        bench: BenchKind = "processes" if order.is_real_time else self.kind
         refuse_for_devices(plans, order, bench)
-        ended: list[ScenarioEnded] = []
-
-        def tell(event: Event) -> None:
-            if isinstance(event, ScenarioEnded):
-                ended.append(event)
-
-        with TemporaryDirectory(prefix="wakestorm-pytest-") as folder:
-            options = SuiteOptions(bench=bench, duts=order, errors_log=Path(folder, "errors.log"))
-            with locked(order, "pytest"):
-                Suite(plans, options, tell).run()
+        player = player_of(self._config, bench, order)
+        with locked(order, "pytest"):
+            ended = [player.play(plan) for plan in plans]
         wrong = [end.result for end in ended if end.result.verdict is not Verdict.PASS]
-        said = [line for result in wrong for failure in result.failures for line in failure_lines(result, failure)]
         if wrong:
-            raise AssertionError("\n".join(said) or wrong[0].verdict.value)
+            raise AssertionError("\n".join(line for result in wrong for line in report_lines(result)))
         return ended
 
     def _plans(self, scenario: str | Path, seed: int | None) -> list[Any]:
@@ -155,11 +148,6 @@ class BenchFixture:
         from harness.selection import Selection, plans_for
 
         if isinstance(scenario, str) and "\n" in scenario:
-            return plans_of(load_bytes(scenario.encode(), Path("test.yaml")), seed)
+            digest = hashlib.sha256(scenario.encode()).hexdigest()[:8]  # a name of its own for each text
+            return plans_of(load_bytes(scenario.encode(), Path(f"text-{digest}.yaml")), seed)
         return plans_for(Selection(paths=[str(scenario)], seed=seed))
-
-
-@contextmanager
-def opened_bench(kind: str) -> Iterator[BenchFixture]:
-    """A bench for a session; each run starts what it needs and leaves nothing."""
-    yield BenchFixture(kind)

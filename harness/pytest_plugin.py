@@ -1,7 +1,8 @@
-"""pytest fixtures `dut`, `board` and `bench`, for tests written in Python.
+"""Scenario files as pytest items, and fixtures `dut`, `board` and `bench` for tests written in Python.
 
-The plugin does nothing to a test that asks for none of them: it adds options and fixtures, and imports wakestorm only
-inside them. A fixture of the same name in a conftest.py or a test file hides the one here, as pytest has it.
+The plugin does nothing to a test that asks for none of them, nor to YAML files that are no scenarios: it adds options
+and fixtures, and imports the rest of wakestorm only when they are used. A fixture of the same name in a conftest.py or
+a test file hides the one here, as pytest has it.
 
 `board` is one ESP32-S3 with an open console: virtual unless `--dut` names another. `dut` is the same, once for each
 device that `--dut` names. `bench.run` plays a scenario, a file or its text, and fails with its failures.
@@ -9,7 +10,9 @@ device that `--dut` names. `bench.run` plays a scenario, a file or its text, and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,18 +20,74 @@ import pytest
 
 if TYPE_CHECKING:
     from harness.pytest_devices import BenchFixture, BoardFixture
+    from harness.pytest_scenarios import ScenarioFile
 
 _USES: Final = pytest.StashKey["list[BoardFixture]"]()
 _PACKAGES: Final = ("server", "simulator")
+_SUFFIXES: Final = (".yaml", ".yml")
+_READ_BYTES: Final = 262_144
+_MODELINE: Final = re.compile(rb"^#\s*yaml-language-server:\s*\$schema=\S*\bscenario\.schema\.json\s*$", re.MULTILINE)
+_TOP_KEYS: Final = tuple(
+    re.compile(rb"^" + key, re.MULTILINE) for key in (rb"version:\s*1\s*(#|$)", b"name:", b"steps:")
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options, all of which begin with --dut or --wakestorm."""
+    """Options, all of which begin with --dut or --wakestorm; one setting."""
+    parser.addini(
+        "wakestorm_scenarios",
+        "which YAML files are scenarios: auto (they look like one), off, or globs from the root folder",
+        type="args",
+        default=["auto"],
+    )
     group = parser.getgroup("wakestorm", "boards and benches of wakestorm")
     group.addoption("--dut", metavar="KINDS", default="virtual", help="virtual, or board:ID; several with commas")
     group.addoption("--wakestorm-boards", metavar="FILE", default="boards.yaml", help="the inventory that names boards")
     group.addoption("--wakestorm-logs", metavar="DIR", default="", help="a console log for each board of each test")
-    group.addoption("--wakestorm-bench", default="embedded", choices=["embedded", "processes"], help="for `bench`")
+    group.addoption("--wakestorm-bench", default="embedded", choices=["embedded", "processes"], help="of scenarios")
+    group.addoption("--wakestorm-seed", metavar="N", type=int, default=None, help="instead of the scenarios' own")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes the mark of all scenarios known."""
+    config.addinivalue_line("markers", "wakestorm: a scenario file of wakestorm")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """In the controller of xdist: its workers can ask for one PostgreSQL for all."""
+    from harness.pytest_cluster import open_door
+
+    open_door(node)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFile | None:
+    """Takes the YAML files that are scenarios, and no others."""
+    if file_path.suffix not in _SUFFIXES or not is_scenario(file_path, parent.config):
+        return None
+    explain_clash()
+    from harness.pytest_scenarios import ScenarioFile
+
+    return ScenarioFile.from_parent(parent, path=file_path)
+
+
+def is_scenario(path: Path, config: pytest.Config) -> bool:
+    """Whether a YAML file is one, by its schema's modeline or its top keys; or by the setting's globs."""
+    wanted: list[str] = config.getini("wakestorm_scenarios")
+    if wanted != ["auto"]:
+        inside = path.relative_to(config.rootpath) if path.is_relative_to(config.rootpath) else path
+        return any(pattern != "off" and _matches(inside, pattern) for pattern in wanted)
+    try:
+        with path.open("rb") as file:
+            data = file.read(_READ_BYTES)
+    except OSError:
+        return False
+    return bool(_MODELINE.search(data)) or all(key.search(data) for key in _TOP_KEYS)
+
+
+def _matches(path: Path, pattern: str) -> bool:
+    """`scenarios/**/*.yaml` takes files at any depth, also directly in `scenarios`."""
+    return any(fnmatch(path.as_posix(), text) for text in (pattern, pattern.replace("**/", "")))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -98,13 +157,12 @@ def _made(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> Iterator
 
 
 @pytest.fixture(scope="session")
-def bench(request: pytest.FixtureRequest) -> Iterator[BenchFixture]:
+def bench(request: pytest.FixtureRequest) -> BenchFixture:
     """Plays scenarios: `bench.run(path or text)`."""
     explain_clash()
-    from harness.pytest_devices import opened_bench
+    from harness.pytest_devices import BenchFixture
 
-    with opened_bench(str(request.config.getoption("--wakestorm-bench"))) as made:
-        yield made
+    return BenchFixture(request.config.getoption("--wakestorm-bench"), request.config)
 
 
 @pytest.hookimpl(wrapper=True)
