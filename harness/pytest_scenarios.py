@@ -97,7 +97,9 @@ def report_lines(result: ScenarioResult) -> list[str]:
     first = next(iter(result.failures), None)
     said = f"{first.title}, {place_text(result, first)}" if first is not None else "nothing was proved"
     lines = [f"{result.verdict.value} {said}", ""]
-    return lines + [line for failure in result.failures for line in failure_lines(result, failure)]
+    for number, failure in enumerate(result.failures):
+        lines += failure_lines(result, failure, result.failures[:number])
+    return lines
 
 
 def player_of(config: pytest.Config, bench: BenchKind, duts: DutOrder | None = None) -> Player:

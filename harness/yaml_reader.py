@@ -210,9 +210,30 @@ class _Reader:
         line = mark.line + 1 if mark is not None else 1
         lines = data.decode("utf-8", "replace").splitlines()
         here = lines[line - 1] if line <= len(lines) else ""
-        hint = None
-        if "\t" in here[: len(here) - len(here.lstrip())]:
-            hint = "indent with spaces, not tabs"
-        elif re.search(r"(?<![\"'\w])\$\{", here):
-            hint = 'inside { } and [ ] put "${name}" in quotes'
-        self.mistake(line, "", f"is not YAML: {error.problem or error.context or 'unreadable'}", hint)
+        reason = f"is not YAML: {error.problem or error.context or 'unreadable'}"
+        self.mistake(line, "", reason, _hint(here, lines[: line - 1]))
+
+
+def _hint(here: str, above: list[str]) -> str | None:
+    """What is probably meant on a line at which the text stops being YAML."""
+    indent = len(here) - len(here.lstrip())
+    said = here.strip()
+    indents = {len(line) - len(line.lstrip()) for line in above if line.strip() and line.strip()[0] != "#"}
+    if "\t" in here[:indent]:
+        return "indent with spaces, not tabs"
+    if re.search(r"(?<![\"'\w])\$\{", here):
+        return 'inside { } and [ ] put "${name}" in quotes'
+    if bracketed := re.search(r"[{,]\s*\w+: (\w+\[[^\]]*\][\w.]*)", here):
+        return f'inside {{ }} put "{bracketed[1]}" in quotes'
+    if colon := re.match(r"(?:- )?(\w+): ([^\"'\[{|>].*: .*)", said):
+        return f"a text with a colon in it needs quotes, after {colon[1]}: here"
+    if above and indent not in indents | {_indent_within(above)}:
+        near = sorted(indents, key=lambda other: abs(other - indent))[:2]
+        return f"this line is indented by {indent} spaces, the lines above by {' or '.join(map(str, sorted(near)))}"
+    return None
+
+
+def _indent_within(above: list[str]) -> int:
+    """Where the first line inside the last one would begin."""
+    last = next((line for line in reversed(above) if line.strip()), "")
+    return len(last) - len(last.lstrip()) + 2

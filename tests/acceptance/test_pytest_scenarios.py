@@ -119,7 +119,7 @@ def test_a_setting_says_what_is_collected(project: Path) -> None:
 def test_a_run_in_parallel_says_what_failed_without_a_traceback(project: Path, cluster: Cluster) -> None:
     (project / "scenarios" / "typo.yaml").write_text(MODELINE + TYPO)
     (project / "test_python.py").write_text(
-        "def test_bench(bench):\n    assert bench.run('scenarios/good.yaml')[0].result.counts.wakes == 3\n"
+        "def test_bench(bench):\n    assert bench.run('scenarios/good.yaml')[0].result.counts.images_stored == 2\n"
     )
     url = cluster.dsn("postgres", cluster.superuser)
     ended = run_pytest(project, "-n", "2", "--junitxml", "junit.xml", "-rA", "--durations=3", url=url)
@@ -127,7 +127,7 @@ def test_a_run_in_parallel_says_what_failed_without_a_traceback(project: Path, c
     assert "PASSED test_python.py::test_bench" in ended.stdout
     assert "One photo is stored" in ended.stdout
     assert "Reproduce: wakestorm run scenarios/failing.yaml --seed 1" in ended.stdout
-    assert "scenarios/typo.yaml:8: steps[1].expect.rows: device_images has no column state" in ended.stdout
+    assert "scenarios/typo.yaml:8: steps[1]: device_images has no column state (did you mean status?)" in ended.stdout
     assert "harness/" not in ended.stdout and "Traceback" not in ended.stdout
     cases = {case.get("name"): case for case in ET.parse(project / "junit.xml").iter("testcase")}
     assert set(cases) == {"failing", "typo", "size=2kB", "size=3kB", "test_bench"}

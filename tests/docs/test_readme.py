@@ -15,11 +15,13 @@ import pytest
 from PIL import Image
 from typer.main import get_command
 
+from harness import cli_init
 from harness.bench.brokers import BrokerProcess
 from harness.bench.postgres import SERVER, Cluster, run_blocking
 from harness.cli import EXIT_CODES_HELP, app
+from harness.errors import ScenarioError
 from harness.events import reproduce_command
-from harness.loader import discover, load_file
+from harness.loader import discover, load_bytes, load_file
 from harness.plan import plans_of
 from harness.verdict import Verdict
 from server import dialect_table, state_diagram
@@ -46,6 +48,7 @@ def commands() -> list[list[str]]:
 @pytest.mark.postgres
 def test_the_first_scenario_passes(cluster: Cluster, tmp_path: Path) -> None:
     (text,) = blocks("yaml")
+    assert text == cli_init.TEMPLATE.read_text(encoding="utf-8")  # what `wakestorm init` writes
     file = tmp_path / "first.yaml"
     file.write_text(text, encoding="utf-8")
     (plan,) = plans_of(load_file(file))
@@ -68,6 +71,18 @@ def test_every_command_and_option_exists(command: list[str]) -> None:
             assert (ROOT / file).exists(), file
             if case:
                 assert case in {plan.case.strip("[]") for plan in plans_of(load_file(ROOT / file))}
+
+
+def test_the_slips_shown_are_what_lint_says() -> None:
+    text = cli_init.TEMPLATE.read_text(encoding="utf-8").replace("profile:", "profil:").replace("every: 3h", "every: 3")
+    text = text.replace('{who: "yard[0]", at: "chunk[2]', '{who: "yrd[0]", at: "chunk[2]')
+    with pytest.raises(ScenarioError) as raised:
+        load_bytes(text.encode(), Path("bad.yaml"))
+    assert [line for line in README.splitlines() if line.startswith("bad.yaml:")] == str(raised.value).splitlines()[:3]
+
+
+def test_the_editor_settings_are_those_of_init() -> None:
+    assert blocks("json") == [cli_init.settings_text()]
 
 
 def test_make_targets_exist() -> None:

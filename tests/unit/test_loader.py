@@ -223,3 +223,24 @@ def test_tags_select_and_refuse() -> None:
     assert selected([smoke, plain], ["smoke"]) == [smoke]
     assert selected([smoke, plain], ["!slow"]) == [plain]
     assert selected([smoke, plain], ["smoke", "!slow"]) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "hint"),
+    [
+        ("  - wake: yard", "\t- wake: yard", "indent with spaces, not tabs"),
+        ("    count: 2", "   count: 2", "this line is indented by 3 spaces, the lines above by 2 or 4"),
+        ('{who: "yard[0]"', "{who: yard[0]", 'inside { } put "yard[0]" in quotes'),
+        ("name: abc", "name: abc: def", "a text with a colon in it needs quotes, after name: here"),
+    ],
+)
+def test_a_text_that_is_not_yaml_says_what_is_probably_meant(before: str, after: str, hint: str) -> None:
+    text = "version: 1\nname: abc\ndevices:\n  yard:\n    image: {size: 2kB}\n    count: 2\nsteps:\n  - wake: yard\n"
+    text += '    faults: [{who: "yard[0]", at: hello.sent, do: cut}]\n'
+    load_bytes(text.encode(), Path("case.yaml"))
+    assert text.count(before) == 1
+    with pytest.raises(ScenarioError) as raised:
+        load_bytes(text.replace(before, after).encode(), Path("case.yaml"))
+    (mistake,) = raised.value.mistakes
+    assert mistake.hint == hint
+    assert after in text.replace(before, after).splitlines()[mistake.line - 1]
