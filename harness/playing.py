@@ -11,12 +11,12 @@ from harness.bench.postgres import run_blocking
 from harness.bench.postgres_cluster import Cluster
 from harness.dut.kinds import DutOrder
 from harness.errors import BenchUnavailable, ScenarioError
-from harness.events import ScenarioEnded, from_json
+from harness.events import ScenarioEnded, StepStarted, from_json
 from harness.jobs import Job, Told, Unavailable
 from harness.machine import monotonic_s, token
 from harness.plan import Plan
 from harness.run_one import BenchKind, Surroundings, error_result
-from harness.suite import SCENARIO_WALL_MAX_S, SuiteOptions, prepared
+from harness.suite import EXPLAINED_MAX, WALL_MAX_S, SuiteOptions, prepared
 from harness.suite_worker import Worker, working_folder
 from harness.verdict import Verdict
 
@@ -36,6 +36,7 @@ class Player:
         self._around: Surroundings | None = None
         self._worker: Worker | None = None
         self._count = 0
+        self._failed = 0
         self._wrong: dict[str, ScenarioError] = {}
         self._seen: set[str] = set()
 
@@ -59,9 +60,11 @@ class Player:
         self._worker = worker = self._worker or Worker(self._errors_log)
         self._count += 1
         name = f"ws_{self._token}_{self._count}"
-        job = Job(plan=plan, around=around, database=name, folder=self._folder / name)
+        explain = self._failed < EXPLAINED_MAX
+        job = Job(plan=plan, around=around, database=name, folder=self._folder / name, explain=explain)
         worker.begin(job)
         ended = self._outcome(worker, job)
+        self._failed += ended.result.verdict is Verdict.FAIL
         return replace(ended, result=replace(ended.result, wall_s=round(monotonic_s() - worker.since_s, 3)))
 
     def errors(self) -> str:
@@ -83,7 +86,7 @@ class Player:
         return self._around
 
     def _outcome(self, worker: Worker, job: Job) -> ScenarioEnded:
-        limit_s = SCENARIO_WALL_MAX_S
+        limit_s = WALL_MAX_S[self._options.bench]
         try:
             while worker.connection.poll(max(0.0, limit_s - (monotonic_s() - worker.since_s))):
                 match worker.connection.recv():
@@ -92,12 +95,15 @@ class Player:
                         raise BenchUnavailable(message, hint=hint)
                     case Told(event=data):
                         event = from_json(data)
+                        if isinstance(event, StepStarted):
+                            worker.place = f":{event.line} (steps[{event.index}], {event.kind})"
                         if isinstance(event, ScenarioEnded):
                             worker.job = None
                             if event.result.verdict is Verdict.ERROR:
                                 self._lose(worker, job)
                             return event
-            found = f"no verdict within {limit_s:.0f} s of real time; it was ended"
+            worker.dump_stack()
+            found = f"no verdict within {limit_s:.0f} s of real time; it was ended at {job.plan.path}{worker.place}"
         except (EOFError, ConnectionResetError):
             found = "the worker process ended by itself"
         self._lose(worker, job)
