@@ -6,6 +6,7 @@ import hashlib
 import struct
 from collections.abc import Callable, Mapping
 from typing import Final
+from zlib import crc32
 
 from firmware_fixtures.esp32s3.build import FirmwareSet
 from firmware_fixtures.esp32s3.nvs import PAGE_BYTES, PARTITION_BYTES, Value, nvs_image
@@ -89,6 +90,15 @@ def full_nvs(values: Mapping[str, Value], *, size_bytes: int = PARTITION_BYTES) 
     pages = size_bytes // PAGE_BYTES - 1  # one stays free for the firmware's clean-up
     room = pages * ENTRIES_PER_PAGE - _entries_used(nvs_image(values, size_bytes=size_bytes))
     return nvs_image({**values, **{f"log{number}": number for number in range(room)}}, size_bytes=size_bytes)
+
+
+def nvs_without_a_free_page(values: Mapping[str, Value], *, size_bytes: int = PARTITION_BYTES) -> bytes:
+    """A full NVS whose spare page is in use, too, as a clean-up that lost its power leaves it: ESP-IDF refuses it."""
+    full = full_nvs(values, size_bytes=size_bytes)
+    first = bytearray(full[:PAGE_BYTES])
+    first[4:8] = (size_bytes // PAGE_BYTES - 1).to_bytes(4, "little")  # its sequence number
+    first[28:32] = crc32(bytes(first[4:28]), 0xFFFF_FFFF).to_bytes(4, "little")
+    return full[:-PAGE_BYTES] + bytes(first)
 
 
 def _entries_used(image: bytes) -> int:

@@ -21,7 +21,7 @@ from simulator.board.board import AppStarted
 from simulator.board.boot_log import Level, log_line
 from simulator.board.camera_config import BadSettings, CameraConfig, camera_config, profile_of_app
 from simulator.board.host import BoardHost
-from simulator.board.nvs import Value, read_nvs
+from simulator.board.nvs import NO_FREE_PAGES, Value, read_nvs, want_of_room
 from simulator.board.panic import CRASHES, frames_of, last_words
 from simulator.camera import Camera
 from simulator.device import Device
@@ -93,7 +93,11 @@ class CameraApp:
         if app is None or app.description is None or profile is None:
             return
         self._event, self._started_ms = event, self._host.now_ms
-        self._settings = self._read_settings(event)
+        storage = self._storage(event)
+        wanting = want_of_room(storage) if storage else None
+        if wanting is not None:
+            self._say("E", f"nvs: {wanting}")
+        self._settings = {} if wanting == NO_FREE_PAGES else read_nvs(storage)
         try:
             config = camera_config(profile, self._host.board.chip.mac, self._settings.get(NAMESPACE, {}))
         except BadSettings as error:
@@ -126,12 +130,10 @@ class CameraApp:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _read_settings(self, event: AppStarted) -> Mapping[str, Mapping[str, Value]]:
-        app = event.boot.app
-        partition = app.nvs if app is not None else None
-        if partition is None:
-            return {}
-        return read_nvs(self._host.board.flash.read(partition.offset, partition.size_bytes))
+    def _storage(self, event: AppStarted) -> bytes:
+        """The NVS partition, where there is one."""
+        partition = event.boot.app.nvs if event.boot.app is not None else None
+        return self._host.board.flash.read(partition.offset, partition.size_bytes) if partition is not None else b""
 
     def _prepared(self, config: CameraConfig) -> Device:
         """The device, made anew for another configuration; what lies outside the chip goes over to it."""

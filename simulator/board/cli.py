@@ -52,7 +52,7 @@ class BoardError(Exception):
 class BoardOptions:
     """What one board is and where it listens."""
 
-    mac: bytes
+    chip: ChipIdentity
     flash_mb: int
     flash_file: Path | None
     log_file: Path | None
@@ -90,6 +90,8 @@ def board(
     ] = None,
     flash_size: Annotated[int, typer.Option(metavar="MB", help="Size of the flash: 2, 4, 8, 16 or 32.")] = 8,
     mac: Annotated[str, typer.Option(help="MAC in the eFuses.")] = DEFAULT_MAC,
+    psram: Annotated[int, typer.Option(metavar="MB", help="PSRAM in the package: 0, 2, 4, 8 or 16.")] = 8,
+    revision: Annotated[str, typer.Option(metavar="X.Y", help="Revision of the chip.")] = "0.2",
     faults: Annotated[str, typer.Option(metavar="FAULT,...", help="What is wrong with it; see below.")] = "",
     log: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append all serial output, also what nobody reads.")
@@ -119,7 +121,7 @@ def board(
     if sum(option is not None for option in (pty, tcp, rfc2217)) > 1:
         raise BoardError("--pty, --tcp and --rfc2217 exclude each other: a board has one port")
     options = BoardOptions(
-        mac=_mac(mac),
+        chip=ChipIdentity(mac=_mac(mac), revision=_revision(revision), psram_mb=psram),
         flash_mb=_flash_mb(flash_size),
         flash_file=flash,
         log_file=log,
@@ -138,6 +140,13 @@ def _mac(text: str) -> bytes:
     if not re.fullmatch("[0-9A-Fa-f]{12}", digits):
         raise BoardError(f"--mac is {text!r}, expected 12 hex digits as in {DEFAULT_MAC}")
     return bytes.fromhex(digits)
+
+
+def _revision(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([0-3])\.([0-9]|1[0-5])", text)
+    if found is None:
+        raise BoardError(f"--revision is {text!r}, expected 0.0 to 3.15, as in 0.2")
+    return int(found[1]), int(found[2])
 
 
 def _flash_mb(size: int) -> int:
@@ -193,7 +202,7 @@ async def _serve(options: BoardOptions) -> None:
         flash = stack.enter_context(opened_flash(options.flash_file, options.flash_mb << 20))
         log = stack.enter_context(options.log_file.open("ab")) if options.log_file is not None else None
         port = port_of(options)
-        core = Board(ChipIdentity(mac=options.mac), flash, has_lines=port.has_lines, faults=options.faults)
+        core = Board(options.chip, flash, has_lines=port.has_lines, faults=options.faults)
         host = BoardHost(core, port, log=log)
         app = CameraApp(host, PahoLink, unix_ms)
         host.run(app)

@@ -34,7 +34,7 @@ class ChipIdentity:
         if len(self.mac) != 6:
             raise ValueError(f"a MAC has 6 bytes, got {len(self.mac)}")
         if self.psram_mb not in _PSRAM_CODES:
-            raise ValueError(f"psram_mb is {self.psram_mb}, expected one of {sorted(_PSRAM_CODES)}")
+            raise ValueError(f"psram is {self.psram_mb} MB, expected one of {sorted(_PSRAM_CODES)}")
 
     @property
     def mac_text(self) -> str:

@@ -19,6 +19,8 @@ _STATES_IN_USE: Final = (0xFFFF_FFFE, 0xFFFF_FFFC)
 """Active and full."""
 
 _WRITTEN: Final = 0b10
+_ERASED: Final = 0b00
+_EMPTY: Final = 0b11
 _INTEGERS: Final = {
     0x01: "<B",
     0x11: "<b",
@@ -35,6 +37,9 @@ _BLOB_DATA: Final = 0x42
 _BLOB_INDEX: Final = 0x48
 
 Value = int | str | bytes
+
+NO_FREE_PAGES: Final = "ESP_ERR_NVS_NO_FREE_PAGES (0x110d)"
+NOT_ENOUGH_SPACE: Final = "ESP_ERR_NVS_NOT_ENOUGH_SPACE (0x1105)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +90,40 @@ def read_nvs(raw: bytes) -> dict[str, dict[str, Value]]:
     return found
 
 
-def _entries(raw: bytes) -> Iterator[_Entry]:
-    """The entries that count, oldest page first."""
+def want_of_room(raw: bytes) -> str | None:
+    """What the library would say to one more value; None where it fits.
+
+    One page stays free for its clean-up: without that it does not even start.
+    """
+    pages = _pages_in_use(raw)
+    free = len(raw) // PAGE_BYTES - len(pages)
+    if not free:
+        return NO_FREE_PAGES
+    return NOT_ENOUGH_SPACE if free == 1 and not any(map(_has_room, pages)) else None
+
+
+def _has_room(page: bytes) -> bool:
+    """Erased entries come back by a clean-up; what a page that is full has left over doesn't count."""
+    is_active = struct.unpack_from("<I", page)[0] == _STATES_IN_USE[0]
+    states = int.from_bytes(page[32:64], "little")
+    usable = (_ERASED, _EMPTY) if is_active else (_ERASED,)
+    return any(states >> 2 * entry & 3 in usable for entry in range(_ENTRIES))
+
+
+def _pages_in_use(raw: bytes) -> list[bytes]:
+    """Oldest first."""
     pages = []
     for start in range(0, len(raw) - PAGE_BYTES + 1, PAGE_BYTES):
         page = raw[start : start + PAGE_BYTES]
         state, sequence = struct.unpack_from("<II", page)
         if state in _STATES_IN_USE and crc(page[4:28]) == struct.unpack_from("<I", page, 28)[0]:
             pages.append((sequence, page))
-    for _, page in sorted(pages, key=lambda item: item[0]):
+    return [page for _, page in sorted(pages, key=lambda item: item[0])]
+
+
+def _entries(raw: bytes) -> Iterator[_Entry]:
+    """The entries that count."""
+    for page in _pages_in_use(raw):
         yield from _entries_of(page)
 
 

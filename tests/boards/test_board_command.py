@@ -29,6 +29,8 @@ def ask(socket: Path, order: str) -> tuple[int, dict[str, object]]:
     [
         (["--tcp", "0", "--rfc2217", "0"], "exclude each other"),
         (["--mac", "12:34"], "--mac is '12:34', expected 12 hex digits"),
+        (["--psram", "3"], "psram is 3 MB, expected one of [0, 2, 4, 8, 16]"),
+        (["--revision", "1"], "--revision is '1', expected 0.0 to 3.15"),
         (["--flash-size", "3"], "--flash-size is 3, expected one of 2, 4, 8, 16, 32"),
         (["--faults", "no-dowload"], "did you mean no-download?"),
         (["--send", "reset"], "--send needs --control"),

@@ -8,12 +8,15 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from firmware_fixtures.esp32s3.damage import full_nvs, nvs_without_a_free_page
+from firmware_fixtures.esp32s3.nvs import Value
 from simulator.board.board import Mode
 from simulator.board.camera_config import BadSettings, camera_config
 from simulator.board.partition import ota_entry
 from simulator.camera import render
 from simulator.profile import profile_named
-from tests.support.board_images import CHAINS, ELF_SHA256, OTA_1, OTA_DATA, app, nvs
+from tests.support.board_client import CHIP
+from tests.support.board_images import CHAINS, ELF_SHA256, NVS, OTA_1, OTA_DATA, app, nvs
 from tests.support.board_world import ID, BoardWorld, board_world
 
 WHOLE = ["hello", "metadata", "chunk 0", "chunk 1", "chunk 2", "chunk 3"]
@@ -174,6 +177,27 @@ def test_an_app_that_is_no_camera_starts_and_is_silent() -> None:
         assert "cam:" not in world.port.text and world.host.board.mode is Mode.APP
 
     play(story, app_0=app("hello_world", "1.0"))
+
+
+@pytest.mark.parametrize(
+    ("fill", "said", "device_id"),
+    [
+        (full_nvs, "nvs: ESP_ERR_NVS_NOT_ENOUGH_SPACE (0x1105)", "B8F862000009"),
+        (nvs_without_a_free_page, "nvs: ESP_ERR_NVS_NO_FREE_PAGES (0x110d)", CHIP.mac.hex().upper()),
+    ],
+)
+def test_storage_that_is_full(fill: Callable[[dict[str, Value]], bytes], said: str, device_id: str) -> None:
+    """With room for clean-up it can be read still; without that it doesn't open, and the firmware has its defaults."""
+
+    async def story(world: BoardWorld) -> None:
+        flash = world.host.board.flash
+        flash.erase(NVS, 0x6000)
+        flash.program(NVS, fill({"device_id": "B8F862000009"}))
+        world.host.reset()
+        await world.expect(said)
+        assert f"device={device_id} " in await world.expect("cam: ready ")
+
+    play(story)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from simulator.board.nvs import PAGE_BYTES, crc, read_nvs
+from firmware_fixtures.esp32s3.damage import full_nvs, nvs_without_a_free_page
+from firmware_fixtures.esp32s3.nvs import nvs_image
+from simulator.board.nvs import NO_FREE_PAGES, NOT_ENOUGH_SPACE, PAGE_BYTES, crc, read_nvs, want_of_room
 
 CSV = """key,type,encoding,value
 cam,namespace,,
@@ -82,3 +84,16 @@ def test_data_that_looks_like_an_entry_is_data(tmp_path: Path) -> None:
 def test_blank_and_short() -> None:
     assert read_nvs(b"\xff" * 2 * PAGE_BYTES) == {}
     assert read_nvs(b"") == {}
+
+
+def test_room_for_one_more_value() -> None:
+    """In the words of the library, which keeps one page free for its clean-up."""
+    values = {"device_id": "B8F862000001"}
+    assert want_of_room(b"\xff" * 0x6000) is None
+    assert want_of_room(nvs_image(values)) is None
+    full = full_nvs(values)
+    assert want_of_room(full) == NOT_ENOUGH_SPACE
+    freed = bytearray(full)
+    freed[PAGE_BYTES + 32] &= 0b11111100
+    assert want_of_room(bytes(freed)) is None
+    assert want_of_room(nvs_without_a_free_page(values)) == NO_FREE_PAGES

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +18,7 @@ import serial
 from simulator.board.board_fault import parse
 from simulator.board.flash import NorFlash
 from simulator.board.inprocess import started_board
+from simulator.board.ports.pty import PtyPort
 from tests.support.board_images import flash_of, flashed
 from tests.support.virtual_board import ROOT, esptool, running_board
 
@@ -99,6 +103,32 @@ def test_a_terminal_that_nobody_reads_does_not_stop_the_board(tmp_path: Path) ->
         finally:
             os.close(descriptor)
         assert esptool(board.port, "--no-stub", "read-mac").code == 0
+
+
+def test_what_a_host_throws_away_does_not_come_later() -> None:
+    """esptool flushes before it speaks: the rest of an answer to somebody else may not follow."""
+
+    async def story() -> bytes:
+        port, heard = PtyPort(), asyncio.Event()
+        await port.plug(lambda data, baud: heard.set(), lambda dtr, rts: None)
+        host = os.open(port.name, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            port.write(b"x" * 300_000)
+            termios.tcflush(host, termios.TCIFLUSH)
+            os.write(host, b"status")
+            await asyncio.wait_for(heard.wait(), PATIENCE_S)
+            port.write(b"fresh")
+            got = b""
+            while not got.endswith(b"fresh"):
+                with contextlib.suppress(BlockingIOError):
+                    got += os.read(host, 65_536)
+                await asyncio.sleep(0)
+            return got
+        finally:
+            os.close(host)
+            port.unplug()
+
+    assert len(asyncio.run(story())) < 100_000
 
 
 def test_one_host_at_a_time() -> None:
