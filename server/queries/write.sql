@@ -6,8 +6,14 @@ VALUES ($1, $2, 'pending_approval', $3, $4, $5)
 ON CONFLICT (device_mac) DO NOTHING;
 
 -- name: open_session
--- The session and, in one statement, its wake payload.
-WITH lineage AS (
+-- The session and, in one statement, its wake payload. An open session without payload, made by hand or by somebody
+-- else's program, is closed first: nobody can go on with it, and there is one open session a device.
+WITH closed AS (
+    UPDATE device_wake_sessions SET status = 'timeout', ended_at = $4
+    WHERE device_id = $2 AND status = 'in_progress' AND payload_id IS NULL
+    RETURNING session_id
+),
+lineage AS (
     SELECT l.site_id, l.program_id, l.company_id
     FROM (SELECT 1) one
     LEFT JOIN LATERAL fn_resolve_device_lineage($3) l ON true
@@ -24,7 +30,9 @@ INSERT INTO device_wake_sessions (
     session_id, device_id, site_id, program_id, company_id, wake_timestamp, next_wake_scheduled, status,
     last_message_at, topic_family, payload_id
 )
-SELECT $1, $2, site_id, program_id, company_id, $4, $5, 'in_progress', $4, $6, $7 FROM lineage
+SELECT $1, $2, site_id, program_id, company_id, $4, $5, 'in_progress', $4, $6, $7
+FROM lineage
+WHERE (SELECT count(*) FROM closed) >= 0 -- so that it is closed by then
 ON CONFLICT (session_id) DO NOTHING;
 
 -- name: save

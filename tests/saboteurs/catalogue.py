@@ -23,7 +23,7 @@ from server.session import Turn
 from server.view import DeviceView, ImageView, SessionView
 from server.wire.messages import Metadata, MissingChunks, Resume
 from server.wire.states import AckType
-from tests.saboteurs import migrations, timeouts
+from tests.saboteurs import migrations, originals, timeouts
 
 Undo = Callable[[], None]
 
@@ -280,5 +280,12 @@ SABOTEURS: tuple[Saboteur, ...] = (
     _of(timeouts.staged_chunks_left_behind, "soak/late-copy-of-a-stored-chunk-is-forgotten.yaml"),
     _of(timeouts.lost_answer_is_written_again, "faults/a-lost-answer-doubles-nothing.yaml"),
     _of(timeouts.read_only_connection_kept, "faults/database-read-only.yaml"),
+    _of(originals.upload_side_never_wired, "originals/full-flow.yaml"),
+    _of(originals.camera_side_never_wired, "originals/two-cameras-send-the-same-bytes.yaml"),
+    _of(originals.project_counted_distinct, "originals/project-deletion-counts-each-row.yaml"),
+    _of(originals.deleted_twice_counts_twice, "originals/deleting-twice-decrements-once.yaml"),
+    _of(originals.no_grace, "originals/orphans-wait-a-day.yaml"),
+    _of(originals.failing_store_fails_the_deletion, "faults/store-keeps.yaml"),
+    _of(originals.key_kept_after_the_commit, "originals/an-answer-lost-after-commit-is-found-by-its-key.yaml"),
 )
 """All of them; each is caught by its scenario, and most by others too."""

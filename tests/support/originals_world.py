@@ -134,13 +134,15 @@ async def new_rig(dsn: str, objects: str | ObjectStore, clock: HandClock | None 
     return Rig(app, pool, clock, http, lines)
 
 
-def run(dsn: str, objects: Path | str, body: Callable[[Rig], Awaitable[None]], **settings: Any) -> None:
+def run(
+    dsn: str, objects: Path | str, body: Callable[[Rig], Awaitable[None]], *, time_limit_s: float = 60, **settings: Any
+) -> None:
     """The body with one server."""
 
     async def main() -> None:
         rig = await new_rig(dsn, str(objects), **settings)
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(time_limit_s):
                 await body(rig)
         finally:
             await rig.http.aclose()
