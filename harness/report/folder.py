@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from harness.detail import Detail
-from harness.errors import UsageError, did_you_mean
+from harness.errors import UsageError
 from harness.history import Record
 from harness.jsonable import json_line
 from harness.report.schema import VERSION, VerdictDocument
@@ -99,11 +99,10 @@ def read_run(path: Path) -> RunFolder:
 def _known_runs(folder: Path) -> str:
     """The newest runs beside it, or how to make one."""
     beside = folder.parent if folder.parent.is_dir() else Path("runs")
-    runs = sorted((item.parent.name for item in beside.glob("*/verdict.json")), reverse=True)
+    runs = sorted((item.parent.name for item in beside.glob("2*/verdict.json")), reverse=True)
     if not runs:
         return "`wakestorm run` makes one; name its folder, such as runs/latest"
-    near = did_you_mean(folder.name, runs)
-    return f"{near + '; ' if near else ''}the newest in {beside} are {', '.join(runs[:4])}"
+    return f"the newest in {beside} are {', '.join(runs[:4])}"
 
 
 def records_of(history: str) -> list[Record]:

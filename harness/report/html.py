@@ -35,6 +35,9 @@ FEW: Final = 20
 OPEN_MAX: Final = 3
 """So many failed scenarios are unfolded from the start."""
 
+MISSES_MAX: Final = 5
+"""After so many scenarios without room no further one is tried."""
+
 DEVICES_MAX: Final = 6
 LOGS_MAX: Final = 300
 FAILURES_MAX: Final = 20
@@ -101,7 +104,9 @@ def report_html(source: ReportSource, *, full: bool = False) -> str:
     entries = []
     for number, result in enumerate(results):
         entry = _brief(result, number)
-        if result.id in whole:
+        if result.id in whole and budget.left_out >= MISSES_MAX:
+            budget.left_out += 1
+        elif result.id in whole:
             ledger, text = ledgers.get(result.id, ()), source.sources.get(result.file, "")
             history, detail = histories.get(result.id, ""), details.get(result.id)
             candidate = entry | _whole(result, history, detail, ledger=ledger, source=text)
@@ -160,8 +165,7 @@ def _head(
     }
     virtual_ms = sum(result.virtual_ms for result in results)
     seed = "" if document.seed is None else f", seed {document.seed}"
-    command = f"wakestorm report {run.path.name if run.path.parent.name == 'runs' else run.path} --full"
-    command = command.replace("report ", "report runs/", 1) if run.path.parent.name == "runs" else command
+    command = f"wakestorm report {run.path.parent.name}/{run.path.name} --full"
     notes = []
     if len(whole) < len(results):
         notes.append(
