@@ -101,10 +101,8 @@ def run_command(order: RunOrder) -> int:
         return EXIT_INTERRUPTED
     finally:
         terminal.close()
-        report = made_report(files.folder)
+        _report(files.folder)
         _drop_what_is_empty(errors_log)
-    if report is not None:
-        print(f"report: {report}", file=sys.stderr)
     if not order.as_json:
         print(f"{verdict.value}  {files.folder / 'verdict.json'}")
     return exit_code(verdict)
@@ -153,6 +151,18 @@ def _stopped_by_signals(suite: Suite) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _report(folder: Path) -> None:
+    """Writes report.html; trouble with it never changes the verdict."""
+    try:
+        path = made_report(folder)
+    except Exception as error:
+        hint = f"`wakestorm report {folder}` tries again"
+        print(f"wakestorm: no report.html: {type(error).__name__}: {error}; {hint}", file=sys.stderr)
+        return
+    if path is not None:
+        print(f"report: {path}", file=sys.stderr)
 
 
 def _drop_what_is_empty(log: Path) -> None:

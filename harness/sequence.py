@@ -55,6 +55,7 @@ POWER_LOST: Final = "power lost"
 """What a device says where a fault has said so already."""
 
 _HARMLESS: Final = ("start", "started", "resume", "settled")
+_ENDS: Final = ("crash", "stop", "pause")
 MORE_LENGTH_CHARS_MAX: Final = 300
 
 
@@ -87,12 +88,44 @@ class _Fold:
     rows: list[tuple[Move, Record]]
 
 
+class _Standing:
+    """Who takes messages just now: one to a device that sleeps, or to servers that are down, stays at the broker."""
+
+    def __init__(self) -> None:
+        self._asleep: set[str] = set()
+        self._down: dict[str, bool] = {}
+
+    def see(self, record: Record) -> None:
+        if record.kind == "sleep":
+            self._asleep.add(record.who)
+        elif record.kind == "wake":
+            self._asleep.discard(record.who)
+        elif record.kind == "server" and record.who.startswith("server"):
+            action = str(record.fields.get("action", ""))
+            if action.startswith(_HARMLESS):
+                self._down[record.who] = False
+            elif action.startswith(_ENDS):
+                self._down[record.who] = True
+
+    def held(self, move: Move | None, record: Record) -> Move | None:
+        if move is None or record.kind != "message":
+            return move
+        is_down = move.source == "device" and bool(self._down) and all(self._down.values())
+        if is_down or (move.target == "device" and record.who in self._asleep):
+            return replace(move, target="broker", label=f"{move.label} (held)")
+        return move
+
+
 def moves_of(records: Iterable[Record], who: str | None = None) -> list[Move]:
     """The moves of one device, or of all (None), with what befell broker, server and database."""
     moves: list[Move] = []
     fold: _Fold | None = None
+    standing = _Standing()
     for index, record in enumerate(records):
-        move = _move(record, index)
+        if record.kind == "check":
+            break  # the bench is taken down; that is no part of the story
+        standing.see(record)
+        move = standing.held(_move(record, index), record)
         if move is None or (who is not None and not _concerns(record, who)):
             continue
         if who is None and record.who not in ("", "runner") and move.source == "device":
@@ -283,7 +316,7 @@ def _short(table: str) -> str:
 
 def _change(column: str, after: Any, *, is_new: bool) -> str:
     """States by themselves, other columns with their name; counts are told by `progress`."""
-    if column in ("received_chunks", "total_chunks") or (is_new and after in (None, 0)):
+    if column in ("received_chunks", "total_chunks") or after is None or (is_new and after == 0):
         return ""
     if column in ("status", "protocol_state", "payload_status", "command_type", "alert_type", "ack_type"):
         return str(after)

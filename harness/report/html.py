@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from harness.detail import Detail
+from harness.detail import Detail, RowStory
 from harness.events import Failure, ScenarioResult, reproduce_command
 from harness.history import Record, merged_asides
 from harness.jsonable import json_line
@@ -43,6 +43,9 @@ LOGS_MAX: Final = 300
 FAILURES_MAX: Final = 20
 ROWS_MAX: Final = 20
 COLUMNS_MAX: Final = 24
+CHANGES_MAX: Final = 8
+"""Columns of a row that are shown before and after; the others are named."""
+
 CELL_LENGTH_CHARS_MAX: Final = 200
 TEXT_LENGTH_CHARS_MAX: Final = 4_000
 WORDS_LENGTH_CHARS_MAX: Final = 400
@@ -231,7 +234,7 @@ def _whole(
         "failures": [_failure(result, failure) for failure in result.failures[:FAILURES_MAX]],
         "reproduce": reproduce or reproduce_command(result.id, result.seed, result.bench),
         "diagrams": _diagrams(result, merged_asides(records, asides_of(detail))),
-        "rows": [_story(story) for story in detail.rows if story.changes],
+        "rows": _stories(result, detail),
         "rows_left_out": detail.left_out,
         "pictures": detail.pictures,
         "file": result.file,
@@ -260,6 +263,7 @@ def _failure(result: ScenarioResult, failure: Failure) -> dict[str, Any]:
         "expected": _text(failure.expected),
         "found": _text(failure.found),
         "hint": _text(failure.hint),
+        "excerpt": [{"text": line, "is_marked": line.startswith(">")} for line in failure.excerpt],
         "columns": columns,
         "rows": [[_cell(row.get(name)) for name in columns] for row in failure.rows[:ROWS_MAX]],
     }
@@ -282,15 +286,20 @@ def _diagrams(result: ScenarioResult, records: Sequence[Record]) -> list[dict[st
     return drawn
 
 
-def _story(story: Any) -> dict[str, Any]:
-    names = sorted(story.changes, key=lambda name: TELLING.index(name) if name in TELLING else len(TELLING))
-    pairs = [(name, *story.changes[name]) for name in names[:COLUMNS_MAX]]
+def _stories(result: ScenarioResult, detail: Detail) -> list[dict[str, Any]]:
+    """Rows of the devices that failed first."""
+    failed = {failure.device for failure in result.failures}
+    return [_story(story) for story in sorted(detail.rows, key=lambda story: story.who not in failed) if story.changes]
+
+
+def _story(story: RowStory) -> dict[str, Any]:
     is_new = story.op == "insert"
-    shown = [
-        (name, "" if is_new else _cell(before), _cell(after))
-        for name, before, after in pairs
-        if not (is_new and after is None)
-    ]
+    named = [name for name, (_, after) in story.changes.items() if not (is_new and after is None)]
+    names = sorted(named, key=lambda name: TELLING.index(name) if name in TELLING else len(TELLING))
+    shown = [(name, "" if is_new else _cell(story.changes[name][0]), _cell(story.changes[name][1])) for name in names]
+    if len(shown) > CHANGES_MAX:
+        rest = ", ".join(name for name, _, _ in shown[CHANGES_MAX:])
+        shown = [*shown[:CHANGES_MAX], ("and also", "", rest)]
     return {"row": story.row, "who": story.who, "op": _OPS[story.op], "changes": shown}
 
 

@@ -116,7 +116,8 @@ def test_a_case_that_passes(with_database: Prompt) -> None:
     assert [event["kind"] for event in events if event["event"] == "StepStarted"] == ["wake", "expect"]
     assert (events[-1]["event"], events[-1]["verdict"]) == ("SuiteEnded", "PASS")
     folder = with_database.folder / "runs" / "latest"
-    assert {path.name for path in folder.iterdir()} == {"verdict.json", "history.jsonl", "ledger.csv", "junit.xml"}
+    names = {"verdict.json", "history.jsonl", "ledger.csv", "junit.xml", "report.html"}
+    assert {path.name for path in folder.iterdir()} == names
     verdict = json.loads((folder / "verdict.json").read_text())
     assert verdict["scenarios"][0]["seed"] == 7
     assert verdict["counts"]["passed"] == 1

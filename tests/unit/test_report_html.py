@@ -117,7 +117,7 @@ def test_what_failed_comes_first_and_has_everything(tmp_path: Path) -> None:
 def test_the_failing_line_of_the_yaml_is_marked(tmp_path: Path) -> None:
     detail = replace(detail_of(), source="\n".join(f"line {number}" for number in range(1, 30)))
     _, text = page_of(tmp_path, ended(FAILED, detail=detail))
-    assert re.findall(r"<mark>(.*?)</mark>", text) == ["17  line 17"]
+    assert re.findall(r"<mark>(.*?)</mark>", text) == ["&gt; 17 |   - expect: {rows: {}}", "17  line 17"]
 
 
 def test_nothing_comes_from_a_network_and_no_other_script_may_run(tmp_path: Path) -> None:

@@ -133,6 +133,29 @@ def test_the_moment_that_was_found_wrong_ends_the_diagram() -> None:
     assert "n6" in lines[-1] and "n7" not in "".join(lines)
 
 
+def test_who_sleeps_or_is_down_gets_nothing() -> None:
+    history = History(HEADER)
+    history.append(0, "server", "server0", action="started")
+    history.append(1, "wake", "yard[0]", number=1, reason="timer")
+    message(history, 2, {"capture_image": True}, direction="down")
+    history.append(3, "sleep", "yard[0]", until_ms=9)
+    message(history, 4, {"capture_image": True}, direction="down")
+    history.append(5, "server", "server0", action="crashed")
+    message(history, 6, {"pendingImg": 1})
+    history.append(7, "server", "server0", action="started")
+    message(history, 8, {"pendingImg": 1})
+    history.append(9, "check", "runner", failed=[])
+    history.append(10, "server", "server0", action="stopped")
+    moves = [move for move in moves_of(history, "yard[0]") if move.source != move.target]
+    assert [(move.target, "(held)" in move.label) for move in moves] == [
+        ("device", False),
+        ("broker", True),
+        ("broker", True),
+        ("server", False),
+    ]
+    assert all(move.t_ms < 9 for move in moves_of(history))
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3),
