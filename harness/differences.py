@@ -24,7 +24,8 @@ def json_differences(expected: Any, found: Any, *, exact: bool = False, place: s
             else:
                 parts += json_differences(value, found[key], exact=exact, place=inner)
         if exact:
-            parts += [f"{key} is there too: {shown_value(found[key])}" for key in found if key not in expected]
+            more = [key for key in found if key not in expected]
+            parts += [f"{f'{place}.' if place else ''}{key} is there too: {shown_value(found[key])}" for key in more]
         return parts
     if json_equals(expected, found):
         return []
@@ -45,9 +46,9 @@ def row_words(row: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {shown_cell(value)}" for name, value in row.items())
 
 
-def shown_value(value: Any) -> str:
+def shown_value(value: Any, longest: int = VALUE_LENGTH_CHARS_MAX) -> str:
     """A JSON value as JSON, cut where it is long."""
-    return _cut(json.dumps(value, default=str))
+    return _cut(json.dumps(value, default=str), longest)
 
 
 def shown_cell(value: Any) -> str:
@@ -55,5 +56,5 @@ def shown_cell(value: Any) -> str:
     return _cut(value if isinstance(value, str) else json.dumps(value, default=str))
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= VALUE_LENGTH_CHARS_MAX else text[: VALUE_LENGTH_CHARS_MAX - 3] + "..."
+def _cut(text: str, longest: int = VALUE_LENGTH_CHARS_MAX) -> str:
+    return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -32,6 +32,7 @@ from harness.plan_steps import (
 )
 from harness.sequence import stamp
 
+WANTED_LENGTH_CHARS_MAX = 400
 _CHANNELS = {"status": "status", "data": "data", "cmd": "cmd", "ack": "ack", "retry": "commands/retry"}
 
 
@@ -195,8 +196,8 @@ def _messages(world: World, subject: MessageSubject, since: int) -> Finding:
 
 def _wanted(subject: MessageSubject) -> str:
     """What the message must say."""
-    parts = [] if subject.contains is None else [f"containing {shown_value(subject.contains)}"]
-    parts += [f"that is {shown_value(subject.equals)}"] if subject.has_equals else []
+    parts = [] if subject.contains is None else [f"containing {shown_value(subject.contains, WANTED_LENGTH_CHARS_MAX)}"]
+    parts += [f"that is {shown_value(subject.equals, WANTED_LENGTH_CHARS_MAX)}"] if subject.has_equals else []
     parts += [] if subject.text is None else [f"with the text {subject.text!r}"]
     parts += [f"without {', '.join(subject.lacks)}"] if subject.lacks else []
     return " " + ", ".join(parts) if parts else ""

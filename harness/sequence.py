@@ -49,6 +49,9 @@ _SHORT_NAMES: Final = {
     "duplicate_images_log": "duplicate",
     "original_images": "original",
 }
+_QUIET: Final = ("device_ack_log", "device_history")
+"""They say again what messages and other rows say."""
+
 _TOLD_FIRST: Final = ("device_images", "device_commands", "device_alerts", "device_wake_payloads")
 _COUNTED: Final = frozenset({"received_chunks"})
 POWER_LOST: Final = "power lost"
@@ -112,7 +115,7 @@ class _Standing:
             return move
         is_down = move.source == "device" and bool(self._down) and all(self._down.values())
         if is_down or (move.target == "device" and record.who in self._asleep):
-            return replace(move, target="broker", label=f"{move.label} (held)")
+            return replace(move, target="broker", label=f"held: {move.label}")
         return move
 
 
@@ -298,6 +301,8 @@ def row_words(fields: Mapping[str, Any]) -> str | None:
         changes = {name: [None, fields[name]] for name in TELLING if name in fields and name != "image_name"}
     shown = [name for name in TELLING if name in changes and name != "image_name"]
     where = str(fields.get("image_name") or _SHORT_NAMES.get(table, table)) if table == IMAGES else _short(table)
+    if table in _QUIET:
+        return None
     if fields.get("op") == "delete":
         return f"{where} deleted"
     if not shown:

@@ -5,7 +5,7 @@ Everything goes to one stream (stderr, from the command line); stdout stays free
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TextIO
 
 from rich.console import Console, Group
@@ -22,7 +22,14 @@ from harness.events import (
     SuiteStarted,
     reproduce_command,
 )
-from harness.report.words import counted_verdicts, failure_lines, ledger_text, left_out_lines, printable
+from harness.report.words import (
+    counted_verdicts,
+    failure_lines,
+    found_lines,
+    ledger_text,
+    left_out_lines,
+    printable,
+)
 from harness.units import duration_text
 from harness.verdict import Verdict
 
@@ -33,6 +40,8 @@ STYLES: Final = {
     Verdict.ERROR: "bold magenta",
 }
 FAILURES_SHOWN_MAX: Final = 20
+ALIKE_SHOWN_MAX: Final = 4
+"""Failures of one check after another: the first in whole, some more in a line each."""
 
 
 @dataclass(slots=True)
@@ -148,10 +157,20 @@ class TerminalReporter:
         self._print("")
         name = f"{result.name} [{result.case}]" if result.case else result.name
         self._print_verdict(f"{result.verdict.value} ", result.verdict, name)
+        alike = 0
         for number, failure in enumerate(result.failures):
-            for line in failure_lines(result, failure, result.failures[:number]):
+            before = result.failures[:number]
+            alike = alike + 1 if before and (failure.title, failure.path) == (before[-1].title, before[-1].path) else 0
+            if alike == ALIKE_SHOWN_MAX:
+                self._print("  and more of this check: verdict.json has them all")
+            if alike >= ALIKE_SHOWN_MAX:
+                continue
+            lines = failure_lines(result, replace(failure, reproduce=""), before)
+            for line in found_lines(failure) if alike else lines:
                 self._print(f"  {line}".rstrip())
-        if not result.failures:
+        if result.failures:
+            self._print(f"\n  Reproduce: {result.failures[-1].reproduce}")
+        else:
             self._print(f"  Reproduce: {reproduce_command(result.id, result.seed, result.bench)}")
 
     def _print_verdict(self, text: str, verdict: Verdict, rest: str) -> None:

@@ -13,6 +13,9 @@ from harness.verdict import Verdict
 
 ROWS_SHOWN_MAX: Final = 10
 CELL_LENGTH_CHARS_MAX: Final = 36
+CUT_CELL_LENGTH_CHARS_MIN: Final = 16
+"""A column that the expectation names is cut to so much rather than left out."""
+
 FEW_COLUMNS: Final = 3
 FEW_CELL_LENGTH_CHARS_MAX: Final = 60
 TABLE_WIDTH: Final = 76
@@ -45,7 +48,11 @@ def row_table(rows: Sequence[Row], first: Sequence[str] = (), width: int = TABLE
         longest = CELL_LENGTH_CHARS_MAX if len(names) > FEW_COLUMNS else FEW_CELL_LENGTH_CHARS_MAX
         cells = [name, *(_cell(row.get(name), longest) for row in rows[:ROWS_SHOWN_MAX])]
         widest = max(len(cell) for cell in cells)
-        if columns and sum(len(column[0]) + 2 for column in columns) + widest > width:
+        room = width - sum(len(column[0]) + 2 for column in columns)
+        if widest > room and name in first and room >= CUT_CELL_LENGTH_CHARS_MIN:
+            cells = [_cell(cell, room) for cell in cells]
+            widest = room
+        if columns and widest > room:
             break
         columns.append([cells[0].ljust(widest), "-" * widest, *(cell.ljust(widest) for cell in cells[1:])])
     lines = ["  ".join(column[number] for column in columns) for number in range(len(columns[0]))] if columns else []
@@ -78,6 +85,11 @@ def failure_lines(result: ScenarioResult, failure: Failure, before: Sequence[Fai
     if failure.reproduce:
         lines += ["", f"  Reproduce: {failure.reproduce}"]
     return [printable(line) for line in lines]
+
+
+def found_lines(failure: Failure) -> list[str]:
+    """Only what was found, where one like it stands before it."""
+    return [printable(line) for line in _labelled("found", failure.found)]
 
 
 def _is_shown_by(failure: Failure, earlier: Failure) -> bool:

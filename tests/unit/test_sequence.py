@@ -147,7 +147,7 @@ def test_who_sleeps_or_is_down_gets_nothing() -> None:
     history.append(9, "check", "runner", failed=[])
     history.append(10, "server", "server0", action="stopped")
     moves = [move for move in moves_of(history, "yard[0]") if move.source != move.target]
-    assert [(move.target, "(held)" in move.label) for move in moves] == [
+    assert [(move.target, "held: " in move.label) for move in moves] == [
         ("device", False),
         ("broker", True),
         ("broker", True),
