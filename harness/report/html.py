@@ -20,9 +20,10 @@ from harness.report import style
 from harness.report.folder import RunFolder, asides_of, read_run, records_of
 from harness.report.pages import page
 from harness.report.sequence_svg import sequence_svg
-from harness.report.words import ledger_text, ordered_columns, place_text
+from harness.report.words import ledger_text, ordered_columns, place_text, printable
 from harness.selection import source_of
 from harness.sequence import TELLING, moves_of, stamp, with_moment
+from harness.timeline_page import fragment
 from harness.units import duration_text
 from harness.verdict import PRIORITY, Verdict
 
@@ -234,6 +235,7 @@ def _whole(
         "failures": [_failure(result, failure) for failure in result.failures[:FAILURES_MAX]],
         "reproduce": reproduce or reproduce_command(result.id, result.seed, result.bench),
         "diagrams": _diagrams(result, merged_asides(records, asides_of(detail))),
+        "timeline": _timeline(records),
         "rows": _stories(result, detail),
         "rows_left_out": detail.left_out,
         "pictures": detail.pictures,
@@ -284,6 +286,14 @@ def _diagrams(result: ScenarioResult, records: Sequence[Record]) -> list[dict[st
         is_open = device in failed[:1] or (number == 0 and len(devices) == 1)
         drawn.append({"device": device, "is_open": is_open, "svg": sequence_svg(moves, device)})
     return drawn
+
+
+def _timeline(records: Sequence[Record]) -> str:
+    """Serial lines, messages and rows side by side, where boards took part."""
+    if not any(record.kind == "serial" for record in records):
+        return ""
+    whole = fragment([record.to_plain() for record in records], with_style=True)
+    return "\n".join(map(printable, whole.split("\n")))
 
 
 def _stories(result: ScenarioResult, detail: Detail) -> list[dict[str, Any]]:

@@ -167,6 +167,15 @@ def test_the_diagram_is_well_formed_and_long_ones_are_shortened() -> None:
     assert len(root.findall("g")) < 60
 
 
+def test_a_board_brings_its_timeline_and_its_lines_are_text(tmp_path: Path) -> None:
+    history = history_of(FAILED)
+    history.append(20_000_001, "serial", "yard[0]", level="info", text=EVIL)
+    _, without = page_of(tmp_path / "without", ended(FAILED))
+    page, text = page_of(tmp_path / "with", ScenarioEnded(result=FAILED, history_jsonl=history.to_jsonl()))
+    assert "Timeline of boards" not in without and "Timeline of boards" in text
+    assert_harmless(page, text)
+
+
 def many(count: int, result: ScenarioResult, detail: Detail | None = None) -> list[ScenarioEnded]:
     results = [replace(result, id=f"s/{number}.yaml", file=f"s/{number}.yaml") for number in range(count)]
     return [ended(item, detail=detail) for item in results]
