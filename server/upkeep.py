@@ -1,4 +1,4 @@
-"""What the monitor does for originals: the clean-up job at each tick; counts, stored objects and keys once a day."""
+"""What the monitor does for originals: the clean-up at each tick; counts, stored objects and keys at midnight (UTC)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from server.once import forget_keys
 from server.originals import Originals
 from server.video_side import VideoSide
 
-SWEEP_EVERY: Final = timedelta(hours=24)
+DAY: Final = timedelta(days=1)
 
 
 class Upkeep:
@@ -24,15 +24,17 @@ class Upkeep:
         self._next_sweep: datetime | None = None
 
     def is_sweep_due(self, now: datetime) -> bool:
-        """Whether a day is over since the last sweep, or there was none."""
-        return self._next_sweep is None or now >= self._next_sweep
+        """Whether midnight (UTC) has passed since the last sweep, or since the first question."""
+        if self._next_sweep is None:
+            self._next_sweep = _next_midnight(now)
+        return now >= self._next_sweep
 
     async def tick(self, now: datetime) -> None:
         """Orphaned originals go after their grace; once a day counts are compared, stray objects and old keys swept."""
         try:
             await self._originals.clean_up_orphaned_originals()
             if self.is_sweep_due(now):
-                self._next_sweep = now + SWEEP_EVERY
+                self._next_sweep = _next_midnight(now)
                 await self._videos.tidy()
                 await self._originals.mend_counts()
                 await self._originals.sweep()
@@ -40,3 +42,7 @@ class Upkeep:
                     await forget_keys(connection)
         except StoreFailed as error:
             self._log("error", f"[Originals] cleanup failed: {error}", device=None)
+
+
+def _next_midnight(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
