@@ -41,6 +41,7 @@ from server.effects import (
     StoreChunk,
 )
 from server.queries import load
+from server.records import Row, device_row, image_row, session_row
 from server.session import Turn
 from server.store import BatchOutdated, Connection
 from server.view import DeviceView, ImageView, SessionView
@@ -50,9 +51,6 @@ from server.wire.states import HistoryCategory, HistoryEvent, HistorySeverity
 from server.wire.topics import topic_of
 
 WRITE = load("write.sql")
-
-Row = dict[str, Any]
-"""A record for `save`: column and value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +126,7 @@ async def _write_rows_first(connection: Connection, turn: Turn) -> None:
                 )
             case SaveSession(session=session) if opens and not session.is_open:
                 # one open session a device: the old one is closed before the next row comes
-                await _save(connection, turn.now, sessions=[_session_row(session, view)])
+                await _save(connection, turn.now, sessions=[session_row(session, view)])
             case CreateImage(image=image):
                 await _create_image(connection, turn, image)
             case LinkImage(image=image):
@@ -215,10 +213,10 @@ async def _write_late(connection: Connection, late: _Late, turns: Sequence[Turn]
         await _save(
             connection,
             now,
-            devices=[_device_row(late.devices[device_id]) for device_id in sorted(late.devices)],
-            images=[_image_row(late.images[image_id]) for image_id in sorted(late.images)],
+            devices=[device_row(late.devices[device_id]) for device_id in sorted(late.devices)],
+            images=[image_row(late.images[image_id]) for image_id in sorted(late.images)],
             stored=late.stored,
-            sessions=[_session_row(*late.sessions[session_id]) for session_id in sorted(late.sessions)],
+            sessions=[session_row(*late.sessions[session_id]) for session_id in sorted(late.sessions)],
         )
     if late.compared:
         for row in await connection.fetch(WRITE["conflicting_chunks"], *_columns(late.compared)):
@@ -256,73 +254,6 @@ def _columns(chunks: Sequence[StoreChunk | CompareChunk]) -> tuple[list[UUID], l
         [chunk.index for chunk in chunks],
         [chunk.data for chunk in chunks],
     )
-
-
-def _device_row(view: DeviceView) -> Row:
-    return {
-        "device_id": view.device_id,
-        "last_seen_at": view.last_seen_at,
-        "last_wake_at": view.last_wake_at,
-        "next_wake_at": view.next_wake_at,
-        "manual_wake_override": view.manual_wake_override,
-        "battery_voltage": view.battery_voltage_v,
-        "wifi_rssi": view.wifi_rssi_dbm,
-        "firmware_version": view.firmware_version,
-        "hardware_version": view.hardware_version,
-        "protocol_version": view.dialect.name,
-        "topic_family": view.family,
-    }
-
-
-def _image_row(image: ImageView) -> Row:
-    return {
-        "image_id": image.image_id,
-        "status": image.status,
-        "session_id": image.session_id,
-        "last_chunk_at": image.last_chunk_at,
-        "retry_count": image.retry_count,
-        "attempt": image.attempt,
-        "failed_at": image.failed_at,
-        "timeout_reason": image.failure,
-        "metadata": image.metadata,
-    }
-
-
-def _session_row(session: SessionView, view: DeviceView) -> Row:
-    """The session and its wake payload."""
-    return {
-        "session_id": session.session_id,
-        "status": session.status,
-        "hello_digest": session.hello_digest,
-        "last_message_at": session.last_message_at,
-        "answer": session.answer,
-        "answer_image_id": session.answer_image_id,
-        "missing_rounds": session.missing_rounds,
-        "asked_at": session.asked_at,
-        "backlog_asked": session.backlog_asked,
-        "images_stored": session.images_stored,
-        "offers_expected": session.offers_expected,
-        "next_wake_at": session.next_wake_at,
-        "pending_count": session.pending_count,
-        "pending_list": session.pending_list,
-        "captured": session.captured,
-        "image_id": session.image_id,
-        "messages": session.messages,
-        "chunks_received": session.chunks_received,
-        "chunk_duplicates": session.chunk_duplicates,
-        "error_codes": session.error_codes,
-        "telemetry": session.telemetry,
-        "ended_at": session.ended_at,
-        "payload_id": session.payload_id,
-        "protocol_state": session.protocol_state,
-        "payload_status": session.payload_status,
-        "wake_type": session.wake_type,
-        "ack_sent_at": session.ack_sent_at,
-        "snap_sent_at": session.snap_sent_at,
-        "sleep_sent_at": session.sleep_sent_at,
-        "battery_voltage": view.battery_voltage_v,
-        "wifi_rssi": view.wifi_rssi_dbm,
-    }
 
 
 async def _write_event(connection: Connection, turn: Turn, effect: Effect) -> None:

@@ -1,0 +1,79 @@
+"""A batch's records as rows of the statement `save`: which field of a view stands in which column. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from server.view import DeviceView, ImageView, SessionView
+
+Row = dict[str, Any]
+"""A record for `save`: column and value."""
+
+
+def device_row(view: DeviceView) -> Row:
+    """What a message may have changed of a device."""
+    return {
+        "device_id": view.device_id,
+        "last_seen_at": view.last_seen_at,
+        "last_wake_at": view.last_wake_at,
+        "next_wake_at": view.next_wake_at,
+        "manual_wake_override": view.manual_wake_override,
+        "battery_voltage": view.battery_voltage_v,
+        "wifi_rssi": view.wifi_rssi_dbm,
+        "firmware_version": view.firmware_version,
+        "hardware_version": view.hardware_version,
+        "protocol_version": view.dialect.name,
+        "topic_family": view.family,
+    }
+
+
+def image_row(image: ImageView) -> Row:
+    """What a message may have changed of an image; its number of chunks is counted by the statement."""
+    return {
+        "image_id": image.image_id,
+        "status": image.status,
+        "session_id": image.session_id,
+        "last_chunk_at": image.last_chunk_at,
+        "retry_count": image.retry_count,
+        "attempt": image.attempt,
+        "failed_at": image.failed_at,
+        "timeout_reason": image.failure,
+        "metadata": image.metadata,
+    }
+
+
+def session_row(session: SessionView, view: DeviceView) -> Row:
+    """The session and its wake payload."""
+    return {
+        "session_id": session.session_id,
+        "status": session.status,
+        "hello_digest": session.hello_digest,
+        "last_message_at": session.last_message_at,
+        "answer": session.answer,
+        "answer_image_id": session.answer_image_id,
+        "missing_rounds": session.missing_rounds,
+        "asked_at": session.asked_at,
+        "backlog_asked": session.backlog_asked,
+        "images_stored": session.images_stored,
+        "offers_expected": session.offers_expected,
+        "next_wake_at": session.next_wake_at,
+        "pending_count": session.pending_count,
+        "pending_list": session.pending_list,
+        "captured": session.captured,
+        "image_id": session.image_id,
+        "messages": session.messages,
+        "chunks_received": session.chunks_received,
+        "chunk_duplicates": session.chunk_duplicates,
+        "error_codes": session.error_codes,
+        "telemetry": session.telemetry,
+        "ended_at": session.ended_at,
+        "payload_id": session.payload_id,
+        "protocol_state": session.protocol_state,
+        "payload_status": session.payload_status,
+        "wake_type": session.wake_type,
+        "ack_sent_at": session.ack_sent_at,
+        "snap_sent_at": session.snap_sent_at,
+        "sleep_sent_at": session.sleep_sent_at,
+        "battery_voltage": view.battery_voltage_v,
+        "wifi_rssi": view.wifi_rssi_dbm,
+    }
