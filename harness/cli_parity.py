@@ -83,6 +83,7 @@ def _played(plans: list[Plan], order: DutOrder) -> list[ScenarioEnded]:
     """The ends of all plans, in their order."""
     from harness.dut.boards_of_run import locked
     from harness.events import ScenarioEnded
+    from harness.report.words import failure_lines
     from harness.selection import scenario_id
     from harness.suite import Suite, SuiteOptions
 
@@ -92,6 +93,8 @@ def _played(plans: list[Plan], order: DutOrder) -> list[ScenarioEnded]:
         if isinstance(event, ScenarioEnded):
             ended[event.result.id] = event
             print(f"{event.result.verdict.value:<13}{event.result.id}  {order.word}", file=sys.stderr)
+            for failure in event.result.failures:
+                print("\n".join(f"  {line}" for line in failure_lines(event.result, failure)), file=sys.stderr)
 
     with TemporaryDirectory(prefix="wakestorm-parity-") as folder:
         options = SuiteOptions(bench="processes", duts=order, errors_log=Path(folder, "errors.log"))

@@ -99,6 +99,8 @@ class SuiteStarted:
     workers: int = 1
     dut: str = "simulated"
     left_out: tuple[LeftOut, ...] = ()
+    quarantine: tuple[str, ...] = ()
+    """Ids of scenarios that run and decide no verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

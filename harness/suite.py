@@ -103,6 +103,7 @@ class Suite:
                 workers=count,
                 dut=options.duts.word,
                 left_out=options.left_out,
+                quarantine=tuple(sorted(options.quarantine & set(self._planned))),
             )
             self._on_event(started)
             try:

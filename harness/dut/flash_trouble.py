@@ -155,8 +155,8 @@ SIGNS: Final = (
         "no-esptool",
         r"No module named esptool|No such option|Invalid value for|Usage: esptool|unrecognized arguments",
         Blame.HARNESS,
-        "esptool is missing, or does not know an option",
-        "pip install 'esptool>=5.1'",
+        "esptool is missing, or too old to know an option",
+        "pip install 'esptool>=5.3'",
         retry=False,
     ),
 )

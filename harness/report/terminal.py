@@ -71,6 +71,7 @@ class TerminalReporter:
         self._results: list[ScenarioResult] = []
         self._planned = 0
         self._left_out = 0
+        self._quarantine: frozenset[str] = frozenset()
 
     def on_event(self, event: Event) -> None:
         """Shows the event."""
@@ -101,6 +102,7 @@ class TerminalReporter:
     def _begin(self, event: SuiteStarted) -> None:
         self._planned = len(event.planned)
         self._left_out = len(event.left_out)
+        self._quarantine = frozenset(event.quarantine)
         plural = "scenario" if self._planned == 1 else "scenarios"
         self._print(f"{self._planned} {plural}, {event.bench} bench, {event.workers} at a time")
         for line in left_out_lines(event.left_out, event.dut):
@@ -129,6 +131,7 @@ class TerminalReporter:
         if self._tty and result.verdict is Verdict.PASS:
             return
         took = f"({duration_text(result.wall_s * 1_000)}, {duration_text(result.virtual_ms)} of scenario time)"
+        took += ", in quarantine: it decides nothing" if result.id in self._quarantine else ""
         self._print_verdict(f"{result.verdict.value:<13}", result.verdict, f"{result.id}  {took}")
 
     def _end(self, event: SuiteEnded) -> None:
@@ -149,6 +152,9 @@ class TerminalReporter:
             summary.append("stopped before the end")
         if not_run > 0:
             summary.append(f"{not_run} planned but not run")
+        spared = sum(result.id in self._quarantine for result in bad)
+        if spared:
+            summary.append(f"{spared} of those that did not pass are in quarantine, and decide nothing")
         for line in summary:
             self._print(line)
         self._print_verdict(event.verdict.value, event.verdict, f"  {counted_verdicts(self._results, self._left_out)}")

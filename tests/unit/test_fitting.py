@@ -11,13 +11,14 @@ import pytest
 
 from harness.dut.kinds import DutOrder
 from harness.errors import ScenarioError
-from harness.events import Event, LeftOut, SuiteEnded, SuiteStarted
+from harness.events import Event, LeftOut, ScenarioEnded, SuiteEnded, SuiteStarted
 from harness.fitting import fitting
 from harness.report.files import RunFiles
 from harness.report.junit import JunitReporter
 from harness.report.terminal import TerminalReporter
 from harness.selection import Selection, named_files, plans_for
 from harness.verdict import Verdict
+from tests.support.results import FAILED
 
 PANIC = "scenarios/hil/a-panic-on-the-console.yaml"
 UPGRADE = "scenarios/hil/upgrade-in-the-middle-of-a-pending-image.yaml"
@@ -64,3 +65,17 @@ def test_what_is_left_out_stands_in_every_report(tmp_path: Path) -> None:
     assert document["counts"]["not_for_dut"] == 1 and document["not_for_dut"][0]["scenario"] == PANIC
     suite = ET.parse(tmp_path / "junit.xml").getroot().find("testsuite")
     assert suite is not None and suite.get("skipped") == "1" and suite.find("testcase/skipped") is not None
+
+
+def test_what_fails_in_quarantine_is_shown_and_said_to_decide_nothing() -> None:
+    said = StringIO()
+    terminal = TerminalReporter(said, tty=False, color=False)
+    events: list[Event] = [
+        SuiteStarted(planned=(FAILED.id,), bench="embedded", seed=None, quarantine=(FAILED.id,)),
+        ScenarioEnded(result=FAILED),
+        SuiteEnded(verdict=Verdict.PASS, wall_s=0.1),
+    ]
+    for event in events:
+        terminal.on_event(event)
+    assert "in quarantine: it decides nothing" in said.getvalue()
+    assert "1 of those that did not pass are in quarantine, and decide nothing" in said.getvalue()
