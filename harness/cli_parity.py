@@ -63,9 +63,10 @@ def _run(scenario: str, kinds: list[str], tolerance_ms: int, where: tuple[Path, 
 
     boards, broker_listen = where
     orders = [duts_of(kind, boards, broker_listen if kind.startswith("board:") else LOOPBACK) for kind in kinds]
+    macs = next(([board.mac for board in order.boards] for order in orders if order.boards), [])
     planned: list[list[Plan]] = []
     for order in orders:
-        plans = plans_for(Selection(paths=[scenario], seed=seed), macs=[board.mac for board in order.boards])
+        plans = plans_for(Selection(paths=[scenario], seed=seed), macs=macs)
         refuse_for_devices(plans, order, "processes")
         planned.append(plans)
     ended = [_played(plans, order) for plans, order in zip(planned, orders, strict=True)]

@@ -20,6 +20,7 @@ DECLARED: Final[dict[str, str]] = {
     "timestamp": "the time of the capture: a board boots for some hundred milliseconds first",
     "capture_timestamp": "the time of the capture: a board boots for some hundred milliseconds first",
     "next_wake_time": "a wake time counts from the end of the transfer, which comes later by the boot",
+    "battery_voltage": "a board has a battery of its own, and one wake more behind it",
     "next_wake": "a wake time counts from the HELLO, which comes later by the boot",
 }
 """Fields that may differ in value, never in being there, and why."""
