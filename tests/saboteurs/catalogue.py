@@ -269,7 +269,7 @@ SABOTEURS: tuple[Saboteur, ...] = (
     _of(timeouts.timeout_from_created_at, "timeout/decision-timeouts-follow-the-schedule.yaml"),
     _of(timeouts.command_sent_while_asleep, "timeout/retry-at-the-next-wake-completes.yaml"),
     _of(timeouts.published_before_it_left, "timeout/retry-whose-answer-never-left.yaml"),
-    _of(timeouts.payload_of_a_timeout_left_open, "timeout/monitor-fails-a-stale-image.yaml"),
+    _of(timeouts.payload_of_a_timeout_left_open, "timeout/session-outlives-its-timeout.yaml"),
     _of(timeouts.schedule_in_utc, "schedule/daylight-saving.yaml"),
     _of(timeouts.capture_command_never_ends, "timeout/commands-get-their-outcome.yaml"),
     _of(timeouts.next_wake_stays_behind, "timeout/resumed-transfer-is-not-timed-out.yaml"),

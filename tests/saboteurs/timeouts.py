@@ -102,9 +102,8 @@ def capture_command_never_ends() -> Undo:
 
 def next_wake_stays_behind() -> Undo:
     """HELLO does not move the device's next wake on."""
-    return _statement(
-        server.writing.WRITE, "save_device", "next_wake_at = $4", "next_wake_at = coalesce(next_wake_at, $4)"
-    )
+    moved = "next_wake_at = u.next_wake_at"
+    return _statement(server.writing.WRITE, "save", moved, "next_wake_at = coalesce(d.next_wake_at, u.next_wake_at)")
 
 
 def retry_of_everything() -> Undo:
