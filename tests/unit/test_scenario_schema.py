@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from harness import scenario_reference, scenario_schema
+from harness.loader import discover
 from harness.scenario import Scenario, step_kind
 from harness.scenario_examples import MATRIX, STEPS, WHOLE
 from harness.scenario_steps import STEP_MODELS
@@ -109,3 +110,10 @@ def test_the_reference_names_every_key() -> None:
     for definition in [schema, *schema["definitions"].values()]:
         for key in definition.get("properties", {}):
             assert f"| `{key}` |" in page or key == "note"
+
+
+def test_editors_underline_nothing_in_the_shipped_scenarios(validator: jsonschema.Draft7Validator) -> None:
+    files = discover([scenario_schema.ROOT / "scenarios"])
+    assert len(files) > 100
+    wrong = {file.name: error.message for file in files for error in validator.iter_errors(tree_of(file.read_text()))}
+    assert wrong == {}
