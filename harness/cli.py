@@ -33,6 +33,7 @@ from harness.cli_merge import merge
 from harness.cli_originals import originals
 from harness.cli_profiles import profiles
 from harness.cli_proxy import proxy
+from harness.cli_videos import videos
 
 EXIT_CODES_HELP: Final = """
 Exit codes: 0 everything passed; 1 a scenario failed; 2 inconclusive, nothing was proved; 3 the database, the broker
@@ -274,6 +275,7 @@ app.command(epilog=EXIT_CODES_HELP)(proxy)
 app.command(epilog=FLASH_CODES_HELP)(flash)
 app.add_typer(boards)
 app.add_typer(originals)
+app.add_typer(videos)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import socket
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from server.objects import ObjectStore, StoreFailed
 from tests.conftest import Database
+from tests.integration.test_http_api import served
 from tests.support.video_files import video
 from tests.support.videos_world import API, PART, Yard, run
 
@@ -302,3 +305,26 @@ def test_a_store_that_dies_at_any_call_leaves_nothing_half_stored(migrated_datab
             yard.rig.pool.terminate()
 
     asyncio.run(main())
+
+
+def test_a_foreign_client_that_is_cut_off_goes_on_with_what_is_missing(
+    migrated_database: Database, tmp_path: Path
+) -> None:
+    data = video()
+    with served(migrated_database, tmp_path) as address, httpx.Client(base_url=address, timeout=60) as client:
+        mall = client.post(f"{API}/malls", json={"name": "Northgate"}).json()
+        pin = client.post(f"{API}/malls/{mall['id']}/pins", json={"name": "entrance"}).json()
+        said = {"pin_id": pin["id"], "filename": "a.mp4", "size_bytes": len(data), "part_size_bytes": PART}
+        upload = client.post(f"{API}/videos/uploads", json=said).json()
+        place = f"{API}/videos/{upload['video_id']}/upload"
+        host, _, port = address.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port))) as line:
+            head = f"PUT {upload['parts'][0]['url']} HTTP/1.1\r\nHost: x\r\nContent-Length: {PART}\r\n\r\n"
+            line.sendall(head.encode() + data[:500])
+        assert client.get(place).json()["missing_parts"] == [1, 2]
+        while missing := client.get(place).json()["missing_parts"]:
+            part = upload["parts"][missing[0] - 1]
+            client.put(part["url"], content=data[part["offset_bytes"] :][: part["size_bytes"]]).raise_for_status()
+        stored = client.post(f"{place}/complete").json()
+        assert stored["checksum_sha256"] == sha(data)
+        assert client.get(f"{API}/videos/{stored['id']}/content").content == data

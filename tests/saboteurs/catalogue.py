@@ -23,10 +23,11 @@ from server.session import Turn
 from server.view import DeviceView, ImageView, SessionView
 from server.wire.messages import Metadata, MissingChunks, Resume
 from server.wire.states import AckType
-from tests.saboteurs import migrations, originals, timeouts
+from tests.saboteurs import migrations, originals, timeouts, videos
 
 Undo = Callable[[], None]
 
+VIDEO_IN_PARTS = "videos/upload-in-parts.yaml"
 SEED_000_DUPLICATES = "migration/duplicates-of-seed-000-are-cleaned-up.yaml"
 
 
@@ -287,5 +288,12 @@ SABOTEURS: tuple[Saboteur, ...] = (
     _of(originals.no_grace, "originals/orphans-wait-a-day.yaml"),
     _of(originals.failing_store_fails_the_deletion, "faults/store-keeps.yaml"),
     _of(originals.key_kept_after_the_commit, "originals/an-answer-lost-after-commit-is-found-by-its-key.yaml"),
+    _of(videos.duplicate_is_a_server_error, VIDEO_IN_PARTS),
+    _of(videos.checksum_is_believed, VIDEO_IN_PARTS),
+    _of(videos.same_name_same_object, VIDEO_IN_PARTS),
+    _of(videos.job_never_written_down, VIDEO_IN_PARTS),
+    _of(videos.checksum_kept_by_what_failed, "videos/failed-and-aborted-uploads-block-nothing.yaml"),
+    _of(videos.legacy_columns_left_empty, "videos/migration-checklist.yaml"),
+    _of(videos.unknown_checksums_collide, "videos/migration-checklist.yaml"),
 )
 """All of them; each is caught by its scenario, and most by others too."""
