@@ -29,8 +29,8 @@ def all_plans() -> list[Plan]:
     return [plan for file in files for plan in plans_of(load_file(file.relative_to(ROOT)))]
 
 
-def played(plan: Plan, cluster: Cluster, folder: Path) -> ScenarioEnded:
-    """One run of the plan, from an empty world."""
+def played(plan: Plan, cluster: Cluster, folder: Path, *, explain: bool = False) -> ScenarioEnded:
+    """One run of the plan, from an empty world; with `explain` a failure is played again to be explained."""
     around = Surroundings(
         bench="embedded",
         cluster=cluster,
@@ -42,4 +42,5 @@ def played(plan: Plan, cluster: Cluster, folder: Path) -> ScenarioEnded:
     )
     number = next(_NUMBERS)
     database = f"played_{os.getpid()}_{number}"
-    return run_one(plan, around, database=database, folder=folder / str(number), emit=lambda event: None)
+    where = folder / str(number)
+    return run_one(plan, around, database=database, folder=where, emit=lambda event: None, explain=explain)
