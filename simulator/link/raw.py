@@ -106,6 +106,10 @@ class RawLink:
         packet = encode(Publish(topic=topic, payload=payload, qos=1, packet_id=_TORN_PACKET_ID))
         self.send_packet(packet[: len(packet) // 2])
 
+    def publish_as(self, topic: str, payload: bytes, *, packet_id: int, dup: bool = False) -> None:
+        """QoS 1 under an id and with a DUP flag that may be wrong; nobody waits for the PUBACK. Raises LinkError."""
+        self.send_packet(encode(Publish(topic=topic, payload=payload, qos=1, packet_id=packet_id, dup=dup)))
+
     def send_packet(self, data: bytes) -> None:
         """Write any bytes at all, for what a proper client would not send. Raises LinkError when not connected."""
         if self._wire is None or not self._wire.write(data):

@@ -258,3 +258,56 @@ def test_four_hundred_paho_links_share_one_loop_and_no_thread() -> None:
                 link.cut()
 
     run(body)
+
+
+def raw_link(at: BrokerUnderTest, what: str, arrivals: Arrivals) -> RawLink:
+    return RawLink(LinkSettings(at.host, at.port, at.name(what)), arrivals.add, arrivals.add_lost)
+
+
+def test_half_a_packet_and_rst_leave_nothing_behind(broker: BrokerUnderTest) -> None:
+    async def body() -> None:
+        async with broker.running() as at, bare_client(at, at.name("watch")) as watch:
+            await watch.subscribe((at.topic("#"), 1))
+            link = raw_link(at, "cam", Arrivals())
+            for _ in range(3):
+                await link.connect()
+                link.publish_part(at.topic("torn"), b"x" * 5_000)
+                link.cut()
+            await link.connect()
+            await link.publish(at.topic("whole"), b"y")
+            (message,) = await watch.messages(1)
+            assert (message.topic, message.payload) == (at.topic("whole"), b"y")
+            link.cut()
+
+    run(body)
+
+
+def test_a_first_packet_that_says_dup_is_delivered(broker: BrokerUnderTest) -> None:
+    """iotcore hands the publisher's DUP on to subscribers, which MQTT 3.3.1.1 forbids: DUP proves nothing there."""
+
+    async def body() -> None:
+        async with broker.running() as at, bare_client(at, at.name("watch")) as watch:
+            await watch.subscribe((at.topic("t"), 1))
+            link = raw_link(at, "cam", Arrivals())
+            await link.connect()
+            link.publish_as(at.topic("t"), b"1", packet_id=7, dup=True)
+            (message,) = await watch.messages(1)
+            assert (message.payload, message.dup) == (b"1", at.kind == "iotcore")
+            await link.disconnect()
+
+    run(body)
+
+
+def test_a_packet_id_used_again_in_flight_is_two_messages(broker: BrokerUnderTest) -> None:
+    async def body() -> None:
+        async with broker.running() as at, bare_client(at, at.name("watch")) as watch:
+            await watch.subscribe((at.topic("t"), 1))
+            link = raw_link(at, "cam", Arrivals())
+            await link.connect()
+            for payload in (b"1", b"2", b"3"):
+                link.publish_as(at.topic("t"), payload, packet_id=7)
+            assert [message.payload for message in await watch.messages(3)] == [b"1", b"2", b"3"]
+            await link.publish(at.topic("t"), b"4")
+            await link.disconnect()
+
+    run(body)
