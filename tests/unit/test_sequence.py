@@ -67,7 +67,7 @@ def test_asides_are_no_part_of_the_history() -> None:
     history, other = transfer(), History(HEADER)
     for record in history:
         other.append(record.t_ms, record.kind, record.who, **record.fields)
-    assert history.to_jsonl() == other.to_jsonl()
+    assert history.to_jsonl() == other.to_jsonl() and not history.of_kind("row")
     assert len(history.with_asides()) == len(history) + 8
 
 
