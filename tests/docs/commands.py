@@ -22,7 +22,7 @@ _SPAN = re.compile(r"`(wakestorm [^`]+)`")
 _START = re.compile(r"^\s*(?:\$ |- run: |- )?(?:\.venv/bin/)?(wakestorm .*)$")
 _END = re.compile(r"\s(?:[|>&;#]|\d?>).*$")
 _EXPRESSION = re.compile(r"\$\{\{[^}]*\}\}")
-_PROGRAMS = {"serve": server.cli.app, "board": simulator.board.cli.app}
+_PROGRAMS = {"serve": server.cli.app, "worker": server.cli.worker_app(), "board": simulator.board.cli.app}
 
 
 def commands_of(text: str) -> Iterator[list[str]]:
