@@ -29,6 +29,10 @@ MONITOR = load("monitor.sql")
 
 Connection = asyncpg.Connection
 
+BY_KEY: Final = "".join(f"; SET LOCAL enable_{way} = off" for way in ("seqscan", "hashjoin", "mergejoin"))
+"""A batch reads and writes by key. Its plans are made once a connection, perhaps while tables are empty, and must still
+be good when they are not."""
+
 DATABASE_ERRORS: Final = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -199,6 +203,7 @@ def _beginning(now: datetime, lock: HashLock | None, macs: Sequence[str]) -> str
     begin = f"BEGIN; SET LOCAL wakestorm.now = '{now.isoformat()}'{'' if lock is None else lock.statement}"
     if not macs:
         return begin
+    begin += BY_KEY
     literals = ", ".join("'" + mac.replace("'", "''") + "'" for mac in macs)
     return f"{begin}; {READ['lock_devices'].replace('$1', f'ARRAY[{literals}]')}"
 

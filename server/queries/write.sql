@@ -120,10 +120,13 @@ UPDATE device_wake_sessions s SET
     session_duration_ms = (extract(epoch FROM u.ended_at - s.wake_timestamp) * 1000)::integer,
     chunks_total = u.total_chunks,
     chunks_missing = CASE WHEN u.image_status IN ('pending', 'receiving') THEN ARRAY(
-        SELECT n FROM generate_series(0, u.total_chunks - 1) n
-        WHERE NOT EXISTS (SELECT FROM device_image_chunks c WHERE c.image_id = u.image_id AND c.chunk_index = n)
-          AND NOT EXISTS (SELECT FROM stored a WHERE a.image_id = u.image_id AND a.chunk_index = n)
-        ORDER BY n
+        SELECT generate_series(0, u.total_chunks - 1)
+        EXCEPT (
+            SELECT c.chunk_index FROM device_image_chunks c WHERE c.image_id = u.image_id
+            UNION ALL
+            SELECT a.chunk_index FROM stored a WHERE a.image_id = u.image_id
+        )
+        ORDER BY 1
     ) ELSE '{}' END,
     transmission_complete = coalesce(u.image_status = 'complete', false)
 FROM sessions u

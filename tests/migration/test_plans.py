@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from server.store import BY_KEY, READ
+from server.writing import WRITE
 from tests.migration.support import Database
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+pytestmark = [pytest.mark.postgres]
 
 FILL = """
 SET session_replication_role = replica; -- no triggers, no foreign keys: 1 million rows in seconds
@@ -54,6 +56,23 @@ def _nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
     return [plan] + [node for child in plan.get("Plans", []) for node in _nodes(child)]
 
 
+BATCH = {
+    READ["devices"]: "'{}', '{}', '{}'",
+    WRITE["save"]: "'[]', '[]', '{}', '{}', '{}', '[]', '2026-01-01'",
+}
+
+
+@pytest.mark.parametrize("statement", BATCH, ids=["devices", "save"])
+async def test_a_plan_made_while_tables_are_empty_goes_by_key(migrated: Database, statement: str) -> None:
+    async with migrated.connect() as owner:
+        await owner.execute(f"SET plan_cache_mode = force_generic_plan; BEGIN{BY_KEY}; PREPARE batch AS {statement}")
+        text = await owner.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE batch({BATCH[statement]})")
+    nodes = _nodes(json.loads(text)[0]["Plan"])
+    assert [node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"] == []
+    assert {node["Node Type"] for node in nodes} & {"Hash Join", "Merge Join"} == set()
+
+
+@pytest.mark.slow
 async def test_no_query_of_a_wake_reads_the_whole_table(migrated: Database) -> None:
     expected = {
         SEED_001: "idx_device_images_incomplete",
