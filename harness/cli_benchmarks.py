@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -68,6 +67,8 @@ def ingest(
         chunk_bytes=CHUNK_BYTES,
         window=window,
     )
+    import asyncio
+
     raise typer.Exit(_told(asyncio.run(measure(settings, _tell)), as_json, save, saved))
 
 
@@ -96,6 +97,8 @@ def device(
     settings = DeviceSettings(
         devices=devices, run_s=seconds, runs=runs, chunks=chunks, chunk_bytes=CHUNK_BYTES, window=window
     )
+    import asyncio
+
     raise typer.Exit(_told(asyncio.run(measure(settings, _tell)), as_json, save, saved))
 
 

@@ -91,7 +91,7 @@ async def test_security_is_forced_on_every_table(migrated: Database) -> None:
             "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' "
             "AND NOT relforcerowsecurity"
         )
-    assert [row["relname"] for row in rows] == [
+    assert sorted(row["relname"] for row in rows) == [
         "alembic_version",
         "alembic_version_originals",
         "alembic_version_videos",
