@@ -50,6 +50,9 @@ def _line(event: yaml.Event) -> int:
     return event.start_mark.line + 1 if event.start_mark is not None else 1
 
 
+_FASTEST: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
 class _Stop(Exception):
     """The rest of the text is not worth reading."""
 
@@ -62,10 +65,21 @@ def child(path: str, key: str | int) -> str:
 
 
 def read_yaml(data: bytes, file: str) -> YamlTree:
-    """Reads one document. Never raises for bad text: what is wrong stands in `mistakes`."""
+    """Reads one document. Never raises for bad text: what is wrong stands in `mistakes`.
+
+    libyaml reads ten times faster; where it stops, PyYAML's own parser says why, whose words and places are better.
+    """
+    if _FASTEST is not yaml.SafeLoader:
+        reader = _Reader(file)
+        try:
+            reader.read(data, _FASTEST)
+        except (_Stop, yaml.YAMLError):
+            pass
+        if reader.tree.whole and not reader.tree.mistakes:
+            return reader.tree
     reader = _Reader(file)
     try:
-        reader.read(data)
+        reader.read(data, yaml.SafeLoader)
     except _Stop:
         pass
     except yaml.MarkedYAMLError as error:
@@ -87,7 +101,7 @@ class _Reader:
         if len(self.tree.mistakes) >= MISTAKES_MAX:
             raise _Stop
 
-    def read(self, data: bytes) -> None:
+    def read(self, data: bytes, loader: Any) -> None:
         if len(data) > TEXT_SIZE_BYTES_MAX:
             self.mistake(1, "", f"the file has {len(data)} bytes", f"at most {TEXT_SIZE_BYTES_MAX}")
             raise _Stop
@@ -96,7 +110,7 @@ class _Reader:
         except UnicodeDecodeError as error:
             self.mistake(data.count(b"\n", 0, error.start) + 1, "", "is not UTF-8", "save the file as UTF-8")
             raise _Stop from error
-        self.events = iter(yaml.parse(text, Loader=yaml.SafeLoader))
+        self.events = iter(yaml.parse(text, Loader=loader))
         documents = 0
         for event in self.events:
             if isinstance(event, yaml.DocumentStartEvent):
@@ -165,7 +179,7 @@ class _Reader:
     def _key(self, event: yaml.NodeEvent, path: str, depth: int) -> str:
         line = _line(event)
         if isinstance(event, yaml.ScalarEvent):
-            if event.value == "<<" and event.style is None:
+            if event.value == "<<" and not event.style:
                 self.mistake(line, path, "merge key << is not allowed", "write the values out, or use matrix")
             if event.anchor is not None or event.tag is not None:
                 self.mistake(line, path, "anchors and tags are not allowed at keys")
@@ -177,7 +191,7 @@ class _Reader:
 
     def _scalar(self, event: yaml.ScalarEvent, path: str, line: int) -> Any:
         text = event.value
-        if event.style is not None:
+        if event.style:
             return text
         if text in _NULL:
             return None
