@@ -7,6 +7,7 @@ result is bounded by the size of the text. Where YAML 1.1 would guess (`no`, `12
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -71,10 +72,8 @@ def read_yaml(data: bytes, file: str) -> YamlTree:
     """
     if _FASTEST is not yaml.SafeLoader:
         reader = _Reader(file)
-        try:
+        with contextlib.suppress(_Stop, yaml.YAMLError):
             reader.read(data, _FASTEST)
-        except (_Stop, yaml.YAMLError):
-            pass
         if reader.tree.whole and not reader.tree.mistakes:
             return reader.tree
     reader = _Reader(file)
