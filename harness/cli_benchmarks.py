@@ -15,6 +15,9 @@ from harness.cli_choices import BrokerChoice, LinkChoice
 __all__ = ["app"]
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
     from harness.benchmarks.report import BenchReport
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
@@ -67,9 +70,7 @@ def ingest(
         chunk_bytes=CHUNK_BYTES,
         window=window,
     )
-    import asyncio
-
-    raise typer.Exit(_told(asyncio.run(measure(settings, _tell)), as_json, save, saved))
+    raise typer.Exit(_told(_waited_for(measure(settings, _tell)), as_json, save, saved))
 
 
 @app.command()
@@ -97,9 +98,7 @@ def device(
     settings = DeviceSettings(
         devices=devices, run_s=seconds, runs=runs, chunks=chunks, chunk_bytes=CHUNK_BYTES, window=window
     )
-    import asyncio
-
-    raise typer.Exit(_told(asyncio.run(measure(settings, _tell)), as_json, save, saved))
+    raise typer.Exit(_told(_waited_for(measure(settings, _tell)), as_json, save, saved))
 
 
 @app.command()
@@ -178,6 +177,12 @@ def _saved(compare: Path | None, bench: str) -> BenchReport | None:
     if saved.bench != bench:
         raise UsageError(f"--compare {compare}: a report of `bench {saved.bench}`, not of `bench {bench}`")
     return saved
+
+
+def _waited_for(work: Coroutine[Any, Any, BenchReport]) -> BenchReport:
+    import asyncio  # late: --help needs none of it
+
+    return asyncio.run(work)
 
 
 def _told(report: BenchReport, as_json: bool, save: Path | None, saved: BenchReport | None) -> int:

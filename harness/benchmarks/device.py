@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from harness.benchmarks.cycling import cycling_order
 from harness.benchmarks.report import BenchReport, Measurement, Tell, measured, this_machine
 from harness.errors import BenchUnavailable
 from harness.fleet.bench import BrokerAddress
 from harness.fleet.command import orders_of
-from harness.fleet.order import FleetOrder, LinkKind, Progress
+from harness.fleet.order import LinkKind, Progress
 from harness.fleet.shards import LocalShards
 
 LINKS: Final[tuple[LinkKind, ...]] = ("paho", "raw")
@@ -66,19 +67,7 @@ async def device(settings: DeviceSettings, tell: Tell) -> BenchReport:
 
 async def _one(link: LinkKind, settings: DeviceSettings, number: int, mistakes: list[str]) -> tuple[Progress, Progress]:
     """The first word after the warm-up, and the last."""
-    order = FleetOrder(
-        devices=settings.devices,
-        wake_every_ms=0,
-        for_ms=settings.run_s * 1000,
-        spread_ms=0,
-        seed=number,
-        image_bytes=settings.chunks * settings.chunk_bytes,
-        chunk_bytes=settings.chunk_bytes,
-        chunk_spacing_ms=0,
-        burst_chunks=settings.window,
-        link=link,
-        cycling=True,
-    )
+    order = cycling_order(settings, link, number)
     heard: list[Progress] = []
     async with sink() as port:
         shards = LocalShards(orders_of(order, 1, BrokerAddress("127.0.0.1", port)), heard.append)

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from harness.bench.brokers import BrokerKind
+from harness.benchmarks.cycling import cycling_order
 from harness.benchmarks.report import BenchReport, Measurement, Tell, measured, this_machine
 from harness.benchmarks.used import cpu_of
 from harness.fleet.bench import OwnBench
 from harness.fleet.command import orders_of
 from harness.fleet.judging import judged, verdict_of
-from harness.fleet.order import FleetOrder, LinkKind, Progress
+from harness.fleet.order import LinkKind, Progress
 from harness.fleet.shards import LocalShards
 from harness.ledger import totals
 from harness.verdict import Verdict
@@ -118,25 +119,11 @@ async def ingest(settings: IngestSettings, tell: Tell) -> BenchReport:
     )
 
 
-def _order(settings: IngestSettings, number: int) -> FleetOrder:
-    return FleetOrder(
-        devices=settings.devices,
-        wake_every_ms=0,
-        for_ms=settings.run_s * 1000,
-        spread_ms=0,
-        seed=number,
-        image_bytes=settings.chunks * settings.chunk_bytes,
-        chunk_bytes=settings.chunk_bytes,
-        chunk_spacing_ms=0,
-        burst_chunks=settings.window,
-        link=settings.link,
-        cycling=True,
-    )
-
-
 async def _one(bench: OwnBench, settings: IngestSettings, number: int) -> IngestRun:
     window = _Window(bench.pids)
-    shards = LocalShards(orders_of(_order(settings, number), settings.shards, bench.broker), window.hear)
+    shards = LocalShards(
+        orders_of(cycling_order(settings, settings.link, number), settings.shards, bench.broker), window.hear
+    )
     await shards.run()
     state = shards.state
     ledger = await judged(bench, state.captures, frozenset(state.held_sha256))

@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -270,13 +271,15 @@ class Console:
 
     # -- errors ----------------------------------------------------------------------------------------
 
+    def _has_grown(self, end: int) -> bool:
+        return self.transcript.end != end
+
     def forget_the_past(self) -> None:
         """What is there and in flight belongs to before: the next `expect` begins after the first quiet moment."""
         until_s = monotonic_s() + SETTLE_AT_MOST_S
         with self._changed:
             while monotonic_s() < until_s:
-                end = self.transcript.end
-                if not self._changed.wait_for(lambda end=end: self.transcript.end != end, SETTLE_S):  # type: ignore[misc]
+                if not self._changed.wait_for(partial(self._has_grown, self.transcript.end), SETTLE_S):
                     break
             self.transcript.skip()
 
