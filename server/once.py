@@ -66,16 +66,20 @@ EVERY_TIME: Final = EveryTime()
 
 
 class ByKey:
-    """Once for a key. `fingerprint` is the request's SHA-256; `answered` makes the answer of the service's result."""
+    """Once for a key of its owner. `owner` is who asks, "" where nobody is told apart: keys of others are not seen.
 
-    def __init__(self, key: str, fingerprint: str, answered: Callable[[Any], Answer]) -> None:
+    `fingerprint` is the request's SHA-256; `answered` makes the answer of the service's result.
+    """
+
+    def __init__(self, owner: str, key: str, fingerprint: str, answered: Callable[[Any], Answer]) -> None:
+        self._owner = owner
         self._key = key
         self._fingerprint = fingerprint
         self._answered = answered
 
     async def look(self, connection: Connection) -> None:
         """Spares the work of a write that was done before; raises AlreadyDone or KeyReused."""
-        row = await connection.fetchrow(ONCE["answer_of_key"], self._key)
+        row = await connection.fetchrow(ONCE["answer_of_key"], self._owner, self._key)
         if row is None:
             return
         if row["fingerprint"] != self._fingerprint:
@@ -84,16 +88,16 @@ class ByKey:
 
     async def begin(self, connection: Connection) -> None:
         """Claims the key, waiting for whoever is at it; raises AlreadyDone or KeyReused."""
-        if await connection.fetchval(ONCE["claim_key"], self._key, self._fingerprint) is None:
+        if await connection.fetchval(ONCE["claim_key"], self._owner, self._key, self._fingerprint) is None:
             await self.look(connection)
 
     async def end(self, connection: Connection, result: Any) -> None:
         """Keeps the answer with the key, or lets the key go."""
         if result is None:
-            await connection.execute(ONCE["release_key"], self._key)
+            await connection.execute(ONCE["release_key"], self._owner, self._key)
             return
         answer = self._answered(result)
-        await connection.execute(ONCE["settle_key"], self._key, answer.status, answer.body)
+        await connection.execute(ONCE["settle_key"], self._owner, self._key, answer.status, answer.body)
 
 
 async def forget_keys(connection: Connection) -> None:

@@ -22,10 +22,17 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=128,
         pattern=r"^[\x21-\x7e]+$",
-        description="Any text of the sender's own, such as a UUID. The same request with the same key within 24 hours "
-        "is done once and gets the same answer, with the header Idempotency-Replayed; another request is refused.",
+        description="Any text of the sender's own, such as a UUID. The same request of the same user with the same key "
+        "within 24 hours is done once and gets the same answer, with the header Idempotency-Replayed; another request "
+        "is refused.",
     ),
 ]
+
+
+def owner_of(request: Request) -> str:
+    """Whose keys a request may meet, as what stands before the routes put it into `state.owner`; "" for nobody's."""
+    owner: str = request.scope.get("state", {}).get("owner", "")
+    return owner
 
 
 async def once_for(app: App, request: Request, key: str | None, status: int, kind: Any = None, *said: str) -> Once:
@@ -41,7 +48,7 @@ async def once_for(app: App, request: Request, key: str | None, status: int, kin
     def answered(result: Any) -> Answer:
         return Answer(status, None if kind is None else TypeAdapter(kind).dump_json(result).decode())
 
-    once = ByKey(key, fingerprint, answered)
+    once = ByKey(owner_of(request), key, fingerprint, answered)
     async with app.store.transaction(app.parts.clock.now()) as connection:
         await once.look(connection)
     return once

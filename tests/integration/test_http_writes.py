@@ -8,6 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 import asyncpg
+import httpx
 import pytest
 
 from tests.conftest import Database
@@ -64,6 +65,32 @@ def test_a_key_stands_for_one_request(migrated_database: Database, tmp_path: Pat
         refused = await rig.http.post("/api/v1/projects", json={"name": "y"}, headers={"Idempotency-Key": "a" * 129})
         assert refused.status_code == 422
         assert await rig.rows("SELECT count(*) FROM images") == [{"count": 2}]
+
+    run(migrated_database.dsn("ws_server"), tmp_path, body)
+
+
+def test_a_key_is_its_owners(migrated_database: Database, tmp_path: Path) -> None:
+    """What stands before the routes says who asks; the same key of somebody else is another key."""
+
+    async def body(rig: Rig) -> None:
+        served = rig.app.asgi()
+
+        async def signed_in(scope: Any, receive: Any, send: Any) -> None:
+            owner = dict(scope["headers"]).get(b"x-owner", b"").decode()
+            await served({**scope, "state": {"owner": owner}}, receive, send)
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(signed_in), base_url="http://server") as http:
+            for name in ("yard", "hall"):  # one key, two requests
+                answer = await http.post("/api/v1/projects", json={"name": name}, headers={**KEY, "X-Owner": name})
+                assert (answer.status_code, answer.headers.get("Idempotency-Replayed")) == (201, None)
+            again = await http.post("/api/v1/projects", json={"name": "hall"}, headers={**KEY, "X-Owner": "hall"})
+            assert (again.json()["name"], again.headers["Idempotency-Replayed"]) == ("hall", "true")
+            refused = await http.delete(f"/api/v1/projects/{again.json()['id']}", headers={**KEY, "X-Owner": "yard"})
+            assert refused.status_code == 422
+            nobody = await http.delete(f"/api/v1/projects/{again.json()['id']}", headers=KEY)
+            assert nobody.status_code == 204
+        found = await rig.rows("SELECT owner FROM idempotency_keys ORDER BY owner")
+        assert [row["owner"] for row in found] == ["", "hall", "yard"]
 
     run(migrated_database.dsn("ws_server"), tmp_path, body)
 

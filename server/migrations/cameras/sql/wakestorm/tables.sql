@@ -63,14 +63,17 @@ CREATE INDEX idx_quarantined_messages_received ON quarantined_messages (received
 COMMENT ON COLUMN quarantined_messages.payload IS 'The first 64 KiB of what came';
 
 CREATE TABLE idempotency_keys (
-    idempotency_key text PRIMARY KEY,
+    owner text NOT NULL DEFAULT '',
+    idempotency_key text NOT NULL,
     fingerprint varchar(64) NOT NULL,
     status smallint,
     answer text,
-    created_at timestamptz NOT NULL DEFAULT fn_now()
+    created_at timestamptz NOT NULL DEFAULT fn_now(),
+    PRIMARY KEY (owner, idempotency_key)
 );
 CREATE INDEX idx_idempotency_keys_created_at ON idempotency_keys (created_at);
 COMMENT ON TABLE idempotency_keys IS 'Writes over HTTP that were done, by the key of their sender; for 24 hours';
+COMMENT ON COLUMN idempotency_keys.owner IS 'Who asked; empty where nobody is told apart';
 COMMENT ON COLUMN idempotency_keys.fingerprint IS 'SHA-256 of method, path and what was sent';
 COMMENT ON COLUMN idempotency_keys.answer IS 'The JSON of the answer; none where it has no body';
 
