@@ -33,6 +33,7 @@ from harness.cli_merge import merge
 from harness.cli_originals import originals
 from harness.cli_profiles import profiles
 from harness.cli_proxy import proxy
+from harness.cli_users import user
 from harness.cli_videos import videos
 
 EXIT_CODES_HELP: Final = """
@@ -275,6 +276,7 @@ app.command(epilog=EXIT_CODES_HELP)(proxy)
 app.command(epilog=FLASH_CODES_HELP)(flash)
 app.add_typer(boards)
 app.add_typer(originals)
+app.add_typer(user)
 app.add_typer(videos)
 
 

@@ -42,7 +42,7 @@ def stats(database_url: DatabaseUrl = "") -> None:
     """
     from server.cli import print_originals_stats
 
-    raise typer.Exit(print_originals_stats(_named(database_url)))
+    raise typer.Exit(print_originals_stats(named_database(database_url)))
 
 
 @originals.command(name="clean-up", epilog=EXIT_CODES_HELP)
@@ -62,7 +62,7 @@ def clean_up(
     """
     from server.cli import clean_up_originals
 
-    raise typer.Exit(clean_up_originals(_named(database_url), objects, older_than, limit))
+    raise typer.Exit(clean_up_originals(named_database(database_url), objects, older_than, limit))
 
 
 @originals.command(name="back-fill", epilog=EXIT_CODES_HELP)
@@ -77,7 +77,7 @@ def back_fill(database_url: DatabaseUrl = "", objects: Objects = "objects") -> N
     """
     from server.cli import back_fill_originals
 
-    raise typer.Exit(back_fill_originals(_named(database_url), objects))
+    raise typer.Exit(back_fill_originals(named_database(database_url), objects))
 
 
 @originals.command(epilog=EXIT_CODES_HELP)
@@ -152,7 +152,8 @@ def bench(
             print(f"{rate.what}: {rate.per_second:.0f} a second ({rate.count} in {rate.seconds:.2f} s)")
 
 
-def _named(database_url: str) -> str:
+def named_database(database_url: str) -> str:
+    """The URL; raises UsageError where there is none."""
     from harness.errors import UsageError
 
     if not database_url:

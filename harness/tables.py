@@ -9,6 +9,7 @@ REVISIONS: Final = (
     "20251108200001_session_and_timeout_fix",
     "20251108210000_remove_duplicate_device_sessions",
     "wakestorm_tables",
+    "wakestorm_web_users",
 )
 """The cameras' history, oldest first."""
 
@@ -51,5 +52,8 @@ TABLES: Final = (
     "video_upload_parts",
     "video_uploads",
     "videos",
+    "web_sessions",
+    "web_sign_in_attempts",
+    "web_users",
 )
 """Every table of the schema."""

@@ -1,18 +1,27 @@
-"""The door to row ids: random ones in production, seeded ones where a run must repeat."""
+"""The door to row ids: random ones in production, seeded ones where a run must repeat; and to secrets, never seeded."""
 
 from __future__ import annotations
 
 import hashlib
+import secrets
 import uuid
 from collections.abc import Callable
 from uuid import UUID
 
 IdSource = Callable[[], UUID]
 
+SecretSource = Callable[[int], bytes]
+"""So many bytes that nobody can guess: what tokens and salts are made of."""
+
 
 def random_ids() -> IdSource:
     """Ids of version 4 from the operating system."""
     return uuid.uuid4
+
+
+def random_secrets() -> SecretSource:
+    """Secrets from the operating system."""
+    return secrets.token_bytes
 
 
 def seeded_ids(seed: str) -> IdSource:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from server.accounts import forget_sign_ins
 from server.log import Log
 from server.objects import StoreFailed
 from server.once import forget_keys
@@ -40,6 +41,7 @@ class Upkeep:
                 await self._originals.sweep()
                 async with self._originals.store.transaction(now) as connection:
                     await forget_keys(connection)
+                    await forget_sign_ins(connection, now)
         except StoreFailed as error:
             self._log("error", f"[Originals] cleanup failed: {error}", device=None)
 

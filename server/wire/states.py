@@ -252,6 +252,21 @@ class ProcessingStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Role(StrEnum):
+    """`web_users.role`: each may do what the ones before it may."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+class SignInKind(StrEnum):
+    """`web_sessions.kind`."""
+
+    BROWSER = "browser"
+    TOKEN = "token"
+
+
 CHECKED_COLUMNS: dict[tuple[str, str], type[StrEnum]] = {
     ("device_images", "status"): ImageStatus,
     ("device_images", "captured_at_source"): CaptureTimeSource,
@@ -274,5 +289,8 @@ CHECKED_COLUMNS: dict[tuple[str, str], type[StrEnum]] = {
     ("videos", "upload_status"): UploadStatus,
     ("video_uploads", "state"): UploadState,
     ("processing_jobs", "status"): JobStatus,
+    ("web_users", "role"): Role,
+    ("web_sessions", "role"): Role,
+    ("web_sessions", "kind"): SignInKind,
 }
 """Which CHECK holds which list: (table, column) to the class."""

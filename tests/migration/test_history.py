@@ -26,6 +26,7 @@ REVISIONS = [
     "20251108200001_session_and_timeout_fix",
     "20251108210000_remove_duplicate_device_sessions",
     "wakestorm_tables",
+    "wakestorm_web_users",
 ]
 SEED_000_LINES = [
     "✓ Added UNIQUE constraint on device_images(device_id, image_name)",

@@ -89,7 +89,7 @@ async def test_security_is_forced_on_every_table(migrated: Database) -> None:
     async with migrated.connect() as owner:
         rows = await owner.fetch(
             "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' "
-            "AND NOT relforcerowsecurity"
+            "AND NOT relforcerowsecurity ORDER BY relname"
         )
     assert sorted(row["relname"] for row in rows) == [
         "alembic_version",

@@ -1,0 +1,234 @@
+"""Who may do what: users, sign-in with its rate limit, sessions of browsers, bearer tokens of the HTTP API.
+
+A session or a token is 32 random bytes; only their SHA-256 stands in the database. Passwords never stand anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from server import passwords
+from server.clock import Clock
+from server.hashing import compute_sha256
+from server.ids import IdSource, SecretSource
+from server.log import Log
+from server.offload import Offload
+from server.queries import load
+from server.store import Connection, Store
+from server.wire.states import Role, SignInKind
+
+ACCOUNTS = load("accounts.sql")
+
+IDLE_MAX: Final = timedelta(hours=12)
+"""A browser's session ends after so long without a request,"""
+SESSION_MAX: Final = timedelta(days=7)
+"""and after so long in any case."""
+TOKEN_DAYS_MAX: Final = 366
+
+ATTEMPTS_WINDOW: Final = timedelta(minutes=15)
+ATTEMPTS_OF_BOTH: Final = 5
+"""Wrong passwords for one name from one address in 15 minutes; then the right one is refused too."""
+ATTEMPTS_OF_ADDRESS: Final = 20
+ATTEMPTS_OF_NAME: Final = 50
+ATTEMPTS_KEPT: Final = timedelta(days=1)
+
+_TOKEN_BYTES: Final = 32
+_TOUCHED_EVERY: Final = timedelta(minutes=1)
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}")
+_RANKS: Final = list(Role)
+
+
+class AccountRefused(ValueError):
+    """A name, role or company that can't be; the message says what is allowed."""
+
+
+class TooManyAttempts(Exception):
+    """Sign-in is closed for a while; `retry_after_s` says for how long."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"too many attempts: try again in {-(-retry_after_s // 60)} minutes")
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who a request comes from. `company_id` None: may see every company's rows."""
+
+    name: str
+    role: Role
+    company_id: UUID | None
+    csrf_token: str
+    kind: SignInKind | None = None
+
+    def may(self, role: Role) -> bool:
+        """Whether it may do what this role may."""
+        return _RANKS.index(self.role) >= _RANKS.index(role)
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """What a user needs. `company_name` None: every company."""
+
+    name: str
+    password: str
+    role: Role
+    company_name: str | None = None
+
+
+def checked_name(name: str) -> str:
+    """The name as it is kept; raises AccountRefused."""
+    name = name.strip().lower()
+    if _NAME.fullmatch(name) is None:
+        raise AccountRefused(f"user name {name!r}: 1 to 64 of a-z, 0-9, . _ @ + -, beginning with a letter or digit")
+    return name
+
+
+def digest_of(token: str) -> str:
+    """What stands in the database instead of a token."""
+    return compute_sha256([token.encode("utf-8", "surrogatepass")])
+
+
+class Accounts:
+    """Users and what they sign in with."""
+
+    def __init__(
+        self, *, store: Store, clock: Clock, ids: IdSource, secrets: SecretSource, offload: Offload, log: Log
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._secrets = secrets
+        self._offload = offload
+        self._log = log
+
+    def new_token(self) -> str:
+        """Text for a URL, a cookie or a header that nobody can guess."""
+        return base64.urlsafe_b64encode(self._secrets(_TOKEN_BYTES)).rstrip(b"=").decode()
+
+    async def has_users(self) -> bool:
+        """Whether anybody can sign in."""
+        async with self._store.transaction(self._clock.now()) as connection:
+            return bool(await connection.fetchval(ACCOUNTS["has_users"]))
+
+    async def add_user(self, new: NewUser) -> UUID:
+        """The id of a new user; raises AccountRefused or PasswordRefused."""
+        name, password_hash = checked_name(new.name), await self._hash(new.password)
+        async with self._store.transaction(self._clock.now()) as connection:
+            company_id = None if new.company_name is None else await _company(connection, new.company_name)
+            user_id: UUID | None = await connection.fetchval(
+                ACCOUNTS["add_user"], self._ids(), name, password_hash, new.role.value, company_id
+            )
+        if user_id is None:
+            raise AccountRefused(f"there is a user {name} already: wakestorm user password {name} sets a new password")
+        return user_id
+
+    async def set_password(self, name: str, password: str) -> None:
+        """Sets it and ends every session and token of the user; raises AccountRefused or PasswordRefused."""
+        password_hash = await self._hash(password)
+        async with self._store.transaction(self._clock.now()) as connection:
+            user_id = await connection.fetchval(ACCOUNTS["set_password"], checked_name(name), password_hash)
+            if user_id is None:
+                raise _no_user(name)
+            await connection.execute(ACCOUNTS["end_sessions_of"], user_id)
+
+    async def remove_user(self, name: str) -> None:
+        """Takes the user away, with sessions and tokens; raises AccountRefused."""
+        async with self._store.transaction(self._clock.now()) as connection:
+            if await connection.fetchval(ACCOUNTS["remove_user"], checked_name(name)) is None:
+                raise _no_user(name)
+
+    async def issue_token(self, name: str, role: Role, days: int) -> str:
+        """A bearer token that may do what both the role and the user may; raises AccountRefused."""
+        if not 1 <= days <= TOKEN_DAYS_MAX:
+            raise AccountRefused(f"a token lives 1 to {TOKEN_DAYS_MAX} days, not {days}")
+        now, token = self._clock.now(), self.new_token()
+        async with self._store.transaction(now) as connection:
+            user = await connection.fetchrow(ACCOUNTS["user_by_name"], checked_name(name))
+            if user is None:
+                raise _no_user(name)
+            kind, expires_at = SignInKind.TOKEN, now + timedelta(days=days)
+            values = (digest_of(token), user["user_id"], kind.value, role.value, "", expires_at)
+            await connection.execute(ACCOUNTS["begin_session"], *values)
+        return token
+
+    async def sign_in(self, name: str, password: str, address: str) -> str | None:
+        """The token of a new session, None where name and password don't fit; raises TooManyAttempts."""
+        name = name.strip().lower()[:64].replace("\0", "")
+        user = await self._attempt(name, address)
+        known_hash = passwords.NOBODY if user is None else user[1]
+        fits = await self._offload.call(lambda: passwords.is_right(known_hash, password))
+        if user is None or not fits:
+            who = "an unknown name" if user is None else name  # an unknown one may be a password in the wrong field
+            self._log("warning", f"[Web] Sign-in refused: {who} from {address}", device=None)
+            return None
+        now, token = self._clock.now(), self.new_token()
+        async with self._store.transaction(now) as connection:
+            kind, expires_at = SignInKind.BROWSER, now + SESSION_MAX
+            values = (digest_of(token), user[0], kind.value, user[2], self.new_token(), expires_at)
+            await connection.execute(ACCOUNTS["begin_session"], *values)
+            await connection.execute(ACCOUNTS["forgive_attempts"], name, address)
+        self._log("info", f"[Web] Signed in: {name} from {address}", device=None)
+        return token
+
+    async def _attempt(self, name: str, address: str) -> tuple[UUID, str, str] | None:
+        """The user of that name, the attempt being noted first; raises TooManyAttempts."""
+        now = self._clock.now()
+        async with self._store.transaction(now) as connection:
+            await connection.execute(ACCOUNTS["lock_sign_in"])
+            seen = await connection.fetchrow(ACCOUNTS["attempts"], name, address, now - ATTEMPTS_WINDOW)
+            assert seen is not None
+            if (
+                seen["of_both"] >= ATTEMPTS_OF_BOTH
+                or seen["of_address"] >= ATTEMPTS_OF_ADDRESS
+                or seen["of_name"] >= ATTEMPTS_OF_NAME
+            ):
+                left = seen["oldest_at"] + ATTEMPTS_WINDOW - now
+                raise TooManyAttempts(max(1, int(left.total_seconds())))
+            await connection.execute(ACCOUNTS["note_attempt"], name, address)
+            row = await connection.fetchrow(ACCOUNTS["user_by_name"], name)
+        return None if row is None else (row["user_id"], row["password_hash"], row["role"])
+
+    async def visitor(self, token: str, kind: SignInKind) -> Visitor | None:
+        """Who a cookie's or a header's token belongs to, while it is good."""
+        now, digest = self._clock.now(), digest_of(token)
+        async with self._store.transaction(now) as connection:
+            row = await connection.fetchrow(ACCOUNTS["session"], digest, now - IDLE_MAX)
+            if row is None or row["kind"] != kind:
+                return None
+            if now - row["last_used_at"] > _TOUCHED_EVERY:
+                await connection.execute(ACCOUNTS["touch_session"], digest)
+        role = min(Role(row["role"]), Role(row["user_role"]), key=_RANKS.index)
+        return Visitor(row["user_name"], role, row["company_id"], row["csrf_token"], kind)
+
+    async def sign_out(self, token: str) -> None:
+        """Ends the session."""
+        async with self._store.transaction(self._clock.now()) as connection:
+            await connection.execute(ACCOUNTS["end_session"], digest_of(token))
+
+    async def _hash(self, password: str) -> str:
+        salt = self._secrets(passwords.SALT_BYTES)
+        return await self._offload.call(lambda: passwords.hashed(password, salt))
+
+
+async def forget_sign_ins(connection: Connection, now: datetime) -> None:
+    """Takes away sessions that ended and attempts that no longer count; part of the daily sweep."""
+    await connection.execute(ACCOUNTS["forget_sessions"], now - IDLE_MAX)
+    await connection.execute(ACCOUNTS["forget_attempts"], now - ATTEMPTS_KEPT)
+
+
+async def _company(connection: Connection, name: str) -> UUID:
+    rows = await connection.fetch(ACCOUNTS["company_by_name"], name)
+    if len(rows) != 1:
+        found = "none" if not rows else f"{len(rows)}"
+        raise AccountRefused(f"company {name!r}: {found} of that name in the table companies, needed is one")
+    company_id: UUID = rows[0]["company_id"]
+    return company_id
+
+
+def _no_user(name: str) -> AccountRefused:
+    return AccountRefused(f"there is no user {name.strip().lower()!r}: wakestorm user list shows who there is")
