@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from server.accounts import Accounts
 from server.clock import Clock, SteppedClock
 from server.completion import Completion
 from server.config import Settings, mqtt_settings
+from server.devices import Devices
 from server.fence import Fences
-from server.ids import IdSource
+from server.ids import IdSource, SecretSource, random_secrets
 from server.ids import seeded_ids as new_seeded_ids
 from server.intake import Intake
 from server.job_watch import Carrier
@@ -65,6 +67,8 @@ class Parts:
     """How many transactions anybody has committed, where that can be known."""
     carrier: Carrier | None = None
     """Brings background jobs to workers; without one the server does them itself."""
+    secrets: SecretSource = field(default_factory=random_secrets)
+    """What tokens of sessions and salts of passwords are made of."""
 
 
 class App:
@@ -90,6 +94,15 @@ class App:
             carrier=parts.carrier,
             is_idle_quiet=parts.changes is not None,
         )
+        self.accounts = Accounts(
+            store=self.store,
+            clock=parts.clock,
+            ids=parts.ids,
+            secrets=parts.secrets,
+            offload=parts.offload,
+            log=parts.log,
+        )
+        self.devices = Devices(self.store, parts.clock)
         self.intake = Intake(
             store=self.store,
             completion=Completion(self.store, self.objects, parts.offload, dedup=settings.dedup),

@@ -52,6 +52,14 @@ def serve(
         str, typer.Option(envvar="WAKESTORM_SHARED_GROUP", help="Share the load with the other servers of this group.")
     ] = "",
     ca_file: Annotated[str, typer.Option(envvar="WAKESTORM_CA_FILE", help="Certificates to trust with mqtts://.")] = "",
+    insecure_local: Annotated[
+        bool,
+        typer.Option(
+            "--insecure-local",
+            envvar="WAKESTORM_INSECURE_LOCAL",
+            help="Nobody signs in, whoever reaches the port is admin; --http must be a loopback address.",
+        ),
+    ] = False,
     pool_size: Annotated[
         int, typer.Option(envvar="WAKESTORM_POOL_SIZE", min=2, max=100, help="Connections to the database.")
     ] = 4,
@@ -91,12 +99,13 @@ def serve(
 ) -> None:
     """Run the reference server until it is stopped.
 
-    Prints one line when it takes messages; /health and /metrics tell more. SIGTERM finishes the work at hand.
+    Prints one line when it takes messages; the pages stand at the same address. Who signs in is made by `wakestorm
+    user add`. SIGTERM finishes the work at hand.
 
     \b
     Examples:
       wakestorm serve --database-url postgresql://ws_server@db/cameras --mqtt-url mqtt://broker
-      wakestorm serve --migrate --http 127.0.0.1:0 --log text
+      wakestorm serve --migrate --http 127.0.0.1:0 --log text --insecure-local
     """
     from server.app import Settings
     from server.serving import EXIT_USAGE, ServeError, ServeOptions
@@ -119,6 +128,7 @@ def serve(
         ca_file=ca_file or None,
         dedup=dedup,
         jobs_url=jobs or None,
+        insecure_local=insecure_local,
     )
     options = ServeOptions(
         settings=settings,
@@ -251,6 +261,57 @@ def back_fill_originals(url: str, objects: str) -> int:
     served, unreadable = back_filled(url, objects)
     print(f"{served} images have their original now, the bytes of {unreadable} could not be read")
     return 1 if unreadable else 0
+
+
+def add_user(url: str, name: str, password: str, role: str, company: str | None) -> int:
+    """`wakestorm user add`. Raises ServeError."""
+    from server.accounts import NewUser
+    from server.accounts_database import added
+    from server.wire.states import Role
+
+    added(url, NewUser(name, password, Role(role), company))
+    print(f"user {name.strip().lower()} may sign in as {role}" + (f" of {company}" if company else ""))
+    return 0
+
+
+def print_users(url: str) -> int:
+    """`wakestorm user list`. Raises ServeError."""
+    from server.accounts_database import users
+
+    row = "{:<24}{:<10}{:<22}{}"
+    print(row.format("NAME", "ROLE", "COMPANY", "LAST HERE"))
+    for user in users(url):
+        last = user["last_used_at"]
+        seen = "never, or signed out" if last is None else f"{last:%Y-%m-%d %H:%M} UTC"
+        print(row.format(user["user_name"], user["role"], user["company_name"] or "every", seen))
+    return 0
+
+
+def set_password(url: str, name: str, password: str) -> int:
+    """`wakestorm user password`. Raises ServeError."""
+    from server.accounts_database import password_set
+
+    password_set(url, name, password)
+    print(f"user {name.strip().lower()} has a new password; sessions and tokens of the old one ended")
+    return 0
+
+
+def remove_user(url: str, name: str) -> int:
+    """`wakestorm user remove`. Raises ServeError."""
+    from server.accounts_database import removed
+
+    removed(url, name)
+    print(f"user {name.strip().lower()} is gone")
+    return 0
+
+
+def print_token(url: str, name: str, role: str, days: int) -> int:
+    """`wakestorm user token`. Raises ServeError."""
+    from server.accounts_database import token_issued
+    from server.wire.states import Role
+
+    print(token_issued(url, name, Role(role), days))
+    return 0
 
 
 def load_demo(url: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -35,6 +36,18 @@ class Settings:
     dedup: bool = True
     jobs_url: str | None = None
     """Celery's broker; None: a worker of the server's own."""
+    insecure_local: bool = False
+    """Nobody signs in, everybody is admin: on loopback only, and for benches without sockets."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody on another machine reaches what listens there."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def mqtt_settings(settings: Settings, *, tls: ssl.SSLContext | None = None) -> MqttSettings:

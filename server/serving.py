@@ -23,7 +23,7 @@ import uvicorn
 from server.app import App, Parts, Settings
 from server.carrier import CeleryCarrier, LocalCarrier
 from server.clock import Clock, SteppedClock, SystemClock
-from server.config import ConfigError, mqtt_settings
+from server.config import ConfigError, is_loopback, mqtt_settings
 from server.ids import random_ids
 from server.job_watch import Carrier
 from server.log import Log, stream_log
@@ -81,6 +81,7 @@ async def serve(options: ServeOptions) -> int:
             await _check_revision(pool)
             app = _new_app(options, pool)
             loop.set_exception_handler(lambda _, context: _report(app.parts.log, context))
+            await _say_who_may_come(app)
             async with _http(app, listener) as address:
                 await app.start()
                 try:
@@ -165,6 +166,16 @@ async def _wait_for_broker(app: App, stop: asyncio.Event, limit_s: float | None,
     finally:
         for end in ends:
             end.cancel()
+
+
+async def _say_who_may_come(app: App) -> None:
+    if app.settings.insecure_local:
+        print("wakestorm serve: --insecure-local: nobody signs in, this machine's users are all admin", file=sys.stderr)
+    elif not await app.accounts.has_users():
+        print(
+            "wakestorm serve: nobody can sign in yet: wakestorm user add NAME --role admin makes the first user",
+            file=sys.stderr,
+        )
 
 
 # -- HTTP ---------------------------------------------------------------------------------------------
@@ -279,6 +290,12 @@ def _check_urls(settings: Settings) -> None:
     if scheme not in ("postgresql", "postgres"):
         raise ServeError(
             f"--database-url {place_of(settings.database_url)}: write postgresql://user:password@host:5432/database",
+            EXIT_USAGE,
+        )
+    if settings.insecure_local and not is_loopback(settings.http_host):
+        raise ServeError(
+            f"--insecure-local with --http {settings.http_host}: it listens on loopback only, such as 127.0.0.1; leave "
+            "it out, and whoever comes signs in",
             EXIT_USAGE,
         )
     try:

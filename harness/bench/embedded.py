@@ -226,6 +226,7 @@ class EmbeddedBench:
             client_id=server.client_id,
             keep_alive_s=KEEP_ALIVE_S,
             shared_group="wakestorm" if len(self._servers) > 1 else None,
+            insecure_local=True,
         )
 
     async def _crash(self, server: ServerPlace) -> None:

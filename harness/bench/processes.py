@@ -208,7 +208,7 @@ class ProcessesBench:
         }
         if self.plan.servers > 1:
             options["--shared-group"] = "wakestorm"
-        return [word for pair in options.items() for word in pair]
+        return [*(word for pair in options.items() for word in pair), "--insecure-local"]
 
     async def _stop_servers(self) -> None:
         """Killed, not asked: nothing is looked at any more."""

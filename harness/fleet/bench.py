@@ -146,7 +146,7 @@ class OwnBench:
             "--http": "127.0.0.1:0",
             "--log": "json",
         }
-        return [word for pair in options.items() for word in pair]
+        return [*(word for pair in options.items() for word in pair), "--insecure-local"]
 
     def _line(self, level: str, text: str, device: str | None) -> None:
         if level in ("error", "critical"):

@@ -16,9 +16,13 @@ from fastapi.responses import JSONResponse, Response
 
 from server.clock import SteppedClock
 from server.store import DATABASE_ERRORS
+from server.web.dashboard import alert_pages, device_pages
 from server.web.described import DEVICE_MESSAGE, DEVICE_MESSAGE_BODY, HEALTH, METRICS, MONITOR
+from server.web.devices import alert_routes, device_image_routes, device_routes
+from server.web.doors import Doors
 from server.web.problems import add_problems
 from server.web.projects import image_routes, original_routes, project_routes
+from server.web.sign_in import sign_in_routes
 from server.web.test_clock import add_test_clock
 from server.web.video_uploads import add_conflicts, upload_routes
 from server.web.videos import job_routes, mall_routes, video_routes
@@ -45,12 +49,8 @@ def http_app(app: App) -> FastAPI:
     )
     add_problems(api)
     add_replays(api)
-    versioned = APIRouter(prefix=API_PREFIX)
     add_conflicts(api)
-    for routes in (project_routes, image_routes, original_routes, mall_routes, video_routes, job_routes):
-        versioned.include_router(routes(app))
-    versioned.include_router(upload_routes(app, API_PREFIX))
-    api.include_router(versioned)
+    _include(api, app)
 
     @api.get("/health", responses=HEALTH)
     async def health() -> JSONResponse:
@@ -94,9 +94,32 @@ def http_app(app: App) -> FastAPI:
             return _problem(503, f"the database failed: {type(error).__name__}")
         return JSONResponse(tick.report(app.parts.clock.now()))
 
+    api.add_middleware(Doors, server=app)
     if isinstance(app.parts.clock, SteppedClock):
         add_test_clock(api, app, app.parts.clock)
     return api
+
+
+def _include(api: FastAPI, app: App) -> None:
+    """The versioned API, the sign-in and the pages."""
+    versioned = APIRouter(prefix=API_PREFIX)
+    for routes in (
+        device_routes,
+        device_image_routes,
+        alert_routes,
+        project_routes,
+        image_routes,
+        original_routes,
+        mall_routes,
+        video_routes,
+        job_routes,
+    ):
+        versioned.include_router(routes(app))
+    versioned.include_router(upload_routes(app, API_PREFIX))
+    api.include_router(versioned)
+    api.include_router(sign_in_routes(app))
+    api.include_router(device_pages(app))
+    api.include_router(alert_pages(app))
 
 
 def _device_message(body: bytes) -> tuple[str | None, bytes]:

@@ -65,5 +65,9 @@ def page_of(rows: Sequence[Placed], limit: int) -> Page[Any]:
     """The page of `limit` rows; one row more was asked for, which tells whether there is a next page."""
     shown = list(rows[:limit])
     last = shown[-1] if len(rows) > limit else None
-    name = None if last is None else f"{last.created_at.isoformat()} {last.id}"
-    return Page(items=shown, next=None if name is None else base64.urlsafe_b64encode(name.encode()).decode())
+    return Page(items=shown, next=None if last is None else name_of_place(Place(last.created_at, last.id)))
+
+
+def name_of_place(place: Place) -> str:
+    """A place as text for a URL."""
+    return base64.urlsafe_b64encode(f"{place.created_at.isoformat()} {place.id}".encode()).decode()

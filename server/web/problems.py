@@ -7,13 +7,15 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from server.devices import NotFound, NotNow
 from server.hashing import HashFormatError
 from server.objects import StoreFailed
 from server.projects import UploadRefused
 from server.store import DATABASE_ERRORS
+from server.web.rendering import page_response
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -44,6 +46,20 @@ def problem_response(status: int, detail: str, headers: dict[str, str] | None = 
     return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
 
 
+def wants_page(request: Request) -> bool:
+    """Whether a person looks at the answer: everything outside of the HTTP API that asks for HTML."""
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
+
+
+def refusal(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """A refusal as a page for people, as problem details for programs."""
+    if not wants_page(request):
+        return problem_response(status, detail, headers)
+    answer = page_response(request, "refused.html", status, detail=detail)
+    answer.headers.update(headers or {})
+    return answer
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For a route's `responses`: which refusals it may give."""
     return {
@@ -56,30 +72,38 @@ def add_problems(api: FastAPI) -> None:
     """Every error that a route may meet becomes a problem; a bug stays a bug."""
 
     @api.exception_handler(Problem)
-    async def refused(_: Request, error: Problem) -> JSONResponse:
-        return problem_response(error.status, error.detail)
+    async def refused(request: Request, error: Problem) -> Response:
+        return refusal(request, error.status, error.detail)
 
     @api.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        return problem_response(422, f"{place}: {first['msg']}"[:500])
+        return refusal(request, 422, f"{place}: {first['msg']}"[:500])
 
     @api.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> JSONResponse:
-        return problem_response(error.status_code, str(error.detail), dict(error.headers or {}))
+    async def http(request: Request, error: HTTPException) -> Response:
+        return refusal(request, error.status_code, str(error.detail), dict(error.headers or {}))
 
-    async def unprocessable(_: Request, error: Exception) -> JSONResponse:
-        return problem_response(422, str(error))
+    async def unprocessable(request: Request, error: Exception) -> Response:
+        return refusal(request, 422, str(error))
 
-    async def unavailable(request: Request, error: Exception) -> JSONResponse:
+    async def unavailable(request: Request, error: Exception) -> Response:
         is_store = isinstance(error, StoreFailed)
         if is_store or request.method == "GET":
             outcome = "nothing was changed, try again"
         else:  # the answer to a COMMIT may be what was lost
             outcome = "whether it was done is not known; send it again with the same Idempotency-Key"
         part = "object store" if is_store else "database"
-        return problem_response(503, f"the {part} failed: {type(error).__name__}; {outcome}")
+        return refusal(request, 503, f"the {part} failed: {type(error).__name__}; {outcome}")
+
+    @api.exception_handler(NotFound)
+    async def missing(request: Request, error: NotFound) -> Response:
+        return refusal(request, 404, str(error))
+
+    @api.exception_handler(NotNow)
+    async def conflicting(request: Request, error: NotNow) -> Response:
+        return refusal(request, 409, str(error))
 
     for kind in (UploadRefused, HashFormatError):
         api.add_exception_handler(kind, unprocessable)

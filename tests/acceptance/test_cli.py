@@ -272,6 +272,8 @@ def test_a_broker_that_is_not_there(wakestorm: Prompt) -> None:
         (["serve", "--database-url", "mysql://x"], "postgresql://"),
         (["serve", "--database-url", "postgresql://x", "--mqtt-url", "http://x"], "mqtt://host"),
         (["serve", "--database-url", "postgresql://x", "--http", "80"], "127.0.0.1:8080"),
+        (["serve", "--database-url", "postgresql://x", "--insecure-local", "--http", "0.0.0.0:0"], "loopback only"),
+        (["user", "list", "--database-url", ""], "DATABASE_URL"),
         (["db", "migrate"], "--database-url"),
     ],
 )

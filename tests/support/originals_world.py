@@ -129,8 +129,9 @@ async def new_rig(dsn: str, objects: str | ObjectStore, clock: HandClock | None 
         objects=objects if isinstance(objects, ObjectStore) else None,
     )
     url = objects if isinstance(objects, str) else ":memory:"
+    settings.setdefault("insecure_local", True)
     app = App(Settings(database_url=dsn, mqtt_url="mqtt://127.0.0.1:1", objects_url=url, **settings), parts)
-    http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app.asgi()), base_url="http://server")
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app.asgi()), base_url="http://127.0.0.1")
     return Rig(app, pool, clock, http, lines)
 
 

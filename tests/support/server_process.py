@@ -26,7 +26,7 @@ class ServerProcess:
     def __init__(self, folder: Path, *options: str, environment: dict[str, str] | None = None) -> None:
         self._log = (folder / "server.log").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "harness.cli", "serve", "--http", "127.0.0.1:0", *options],
+            [sys.executable, "-P", "-m", "harness.cli", "serve", "--http", "127.0.0.1:0", "--insecure-local", *options],
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,

@@ -1,0 +1,232 @@
+"""What stands before every route: who asks, whether they may, whether a person meant it; and the headers of answers.
+
+Nothing of a request's body is read before its sender may call the route. Who changes something with a cookie proves by
+a token that a page of this server asked for it; a bearer token in a header proves that by being there.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, quote, urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from server.accounts import Visitor
+from server.store import DATABASE_ERRORS
+from server.web.problems import refusal, wants_page
+from server.web.rights import Entry, Right, entry_of, methods_of
+from server.wire.states import Role, SignInKind
+
+if TYPE_CHECKING:
+    from server.app import App
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Inner = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+SESSION_COOKIE: Final = "wakestorm_session"
+FORM_COOKIE: Final = "wakestorm_form"
+"""Proves forms of those who have no session: on the page of sign-in, and everywhere under --insecure-local."""
+CSRF_FIELD: Final = "csrf_token"
+CSRF_HEADER: Final = "x-csrf-token"
+FORM_BYTES_MAX: Final = 64 * 1024
+LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1")
+FORM_TYPE: Final = "application/x-www-form-urlencoded"
+
+SECURITY_HEADERS: Final = {
+    "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-store",
+}
+"""Of every answer that does not say otherwise itself."""
+
+_SAFE: Final = ("GET", "HEAD")
+
+
+class Refused(Exception):
+    """A request that goes no further."""
+
+    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers
+
+
+class Doors:
+    """An ASGI app around the routes. Puts the visitor into `request.state.visitor`."""
+
+    def __init__(self, app: Inner, server: App) -> None:
+        self._inner = app
+        self._app = server
+        self._is_local = server.settings.insecure_local
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets a request through, or answers it."""
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+            else:
+                await self._inner(scope, receive, send)
+            return
+        request = Request(scope)
+        cookies: list[str] = []
+        answer = _with_headers(send, cookies)
+        try:
+            entry = self._entry(request)
+            visitor = await self._visitor(request, entry, cookies)
+            self._check_right(entry, visitor)
+            receive = await self._meant(request, receive, entry, visitor)
+        except Refused as refusal:
+            await _refusal(request, refusal)(scope, receive, answer)
+            return
+        except DATABASE_ERRORS as error:
+            detail = f"the database failed: {type(error).__name__}; nothing was changed, try again"
+            await _refusal(request, Refused(503, detail))(scope, receive, answer)
+            return
+        scope.setdefault("state", {})["visitor"] = visitor
+        await self._inner(scope, receive, answer)
+
+    def _entry(self, request: Request) -> Entry:
+        if self._is_local:
+            _check_host(request)
+        entry = entry_of(request.method, request.url.path)
+        if entry is not None:
+            return entry
+        methods = methods_of(request.url.path)
+        if methods:
+            raise Refused(405, f"{request.method} is not for this address", {"Allow": ", ".join(methods)})
+        raise Refused(404, "there is nothing at this address")
+
+    async def _visitor(self, request: Request, entry: Entry, cookies: list[str]) -> Visitor | None:
+        """Who asks; None: a stranger. Those without a session get a cookie for forms with the first page."""
+        if entry.right in (Right.OWN_TOKEN, Right.BENCH):
+            return None
+        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            visitor = await self._app.accounts.visitor(bearer.strip(), SignInKind.TOKEN)
+            if visitor is None:
+                raise Refused(401, "this bearer token is not known, or no longer good", {"WWW-Authenticate": "Bearer"})
+            return visitor
+        session = request.cookies.get(SESSION_COOKIE)
+        visitor = None if session is None else await self._app.accounts.visitor(session, SignInKind.BROWSER)
+        if visitor is not None:
+            return visitor
+        token = request.cookies.get(FORM_COOKIE, "")
+        if request.method in _SAFE and len(token) < 32:
+            token = self._app.accounts.new_token()
+            cookies.append(cookie(request, FORM_COOKIE, token, same_site="Strict"))
+        request.scope.setdefault("state", {})["form_token"] = token
+        return Visitor("local", Role.ADMIN, None, token) if self._is_local else None
+
+    def _check_right(self, entry: Entry, visitor: Visitor | None) -> None:
+        role = entry.right.role
+        if role is None:
+            return
+        if visitor is None:
+            raise Refused(401, "sign in first, or send a bearer token", {"WWW-Authenticate": "Bearer"})
+        if not visitor.may(role):
+            raise Refused(403, f"this needs the role {role}; {visitor.name} is {visitor.role}")
+        if visitor.company_id is not None and not entry.is_by_company:
+            raise Refused(403, "this is for users of every company")
+
+    async def _meant(self, request: Request, receive: Receive, entry: Entry, visitor: Visitor | None) -> Receive:
+        """Refuses what a page from elsewhere made a browser send; returns the body, where it had to be read."""
+        if request.method in _SAFE or entry.right in (Right.OWN_TOKEN, Right.BENCH):
+            return receive
+        if visitor is not None and visitor.kind is SignInKind.TOKEN:
+            return receive
+        _check_origin(request)
+        is_form = request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM_TYPE
+        if self._is_local and not is_form and entry.template.startswith(("/api/", "/functions/")):
+            return receive  # no browser sends this unasked from elsewhere without an Origin, which was looked at
+        wanted = request.state.form_token if visitor is None else visitor.csrf_token
+        given = request.headers.get(CSRF_HEADER)
+        if given is None and is_form:
+            body, receive = await _read(receive)
+            given = parse_qs(body.decode("utf-8", "replace")).get(CSRF_FIELD, [""])[0]
+        if not wanted or not hmac.compare_digest((given or "").encode(), wanted.encode()):
+            raise Refused(403, "the form is too old, or did not come from this server: load its page again")
+        return receive
+
+
+def visitor_of(request: Request) -> Visitor:
+    """Who asks, in a route whose right is a role."""
+    visitor: Visitor = request.state.visitor
+    return visitor
+
+
+def cookie(request: Request, name: str, value: str, *, same_site: str = "Lax", max_age_s: int | None = None) -> str:
+    """A Set-Cookie header that scripts can't read; for TLS only where the request came so."""
+    parts = [f"{name}={value}", "Path=/", "HttpOnly", f"SameSite={same_site}"]
+    if max_age_s is not None:
+        parts.append(f"Max-Age={max_age_s}")
+    if request.url.scheme == "https":
+        parts.append("Secure")
+    return "; ".join(parts)
+
+
+def _check_host(request: Request) -> None:
+    """Under --insecure-local a name that leads here from elsewhere (DNS rebinding) is refused."""
+    host = request.headers.get("host")
+    if host is not None and urlsplit(f"//{host}").hostname not in LOCAL_NAMES:
+        raise Refused(421, "--insecure-local answers to localhost, 127.0.0.1 and [::1] only")
+
+
+def _check_origin(request: Request) -> None:
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise Refused(403, "this request was made by a page of another origin")
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise Refused(403, "this request was made by a page of another origin")
+
+
+async def _read(receive: Receive) -> tuple[bytes, Receive]:
+    """The body of a form, and what gives it once more."""
+    body = bytearray()
+    is_whole = False
+    while not is_whole:
+        event = await receive()
+        if event["type"] != "http.request":
+            raise Refused(400, "the form was cut off")
+        body += event.get("body", b"")
+        if len(body) > FORM_BYTES_MAX:
+            raise Refused(413, f"a form has at most {FORM_BYTES_MAX} bytes")
+        is_whole = not event.get("more_body", False)
+    events: list[MutableMapping[str, Any]] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+    async def again() -> MutableMapping[str, Any]:
+        return events.pop() if events else await receive()
+
+    return bytes(body), again
+
+
+def _with_headers(send: Send, cookies: list[str]) -> Send:
+    async def sent(event: MutableMapping[str, Any]) -> None:
+        if event["type"] == "http.response.start":
+            headers = MutableHeaders(raw=event.setdefault("headers", []))
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+            for line in cookies:
+                headers.append("set-cookie", line)
+            event["headers"] = headers.raw
+        await send(event)
+
+    return sent
+
+
+def _refusal(request: Request, refused: Refused) -> Response:
+    """Strangers who want a page are led to the sign-in; everybody else is told."""
+    if refused.status == 401 and request.method in _SAFE and wants_page(request):
+        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/sign-in?next={quote(path, safe='')}", 303)
+    return refusal(request, refused.status, refused.detail, refused.headers)

@@ -1,0 +1,144 @@
+"""Who may call which route: the one table. A route that does not stand here is not there for anybody.
+
+`server/web/doors.py` asks it before anything of a request is read; a test walks the router and finds it complete.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from server.wire.states import Role
+
+_ROLES: Final = {role.value: role for role in Role}
+
+
+class Right(StrEnum):
+    """What a route asks of who calls it; the roles are those of users."""
+
+    EVERYBODY = "everybody"
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+    OWN_TOKEN = "own_token"
+    BENCH = "bench"
+
+    @property
+    def role(self) -> Role | None:
+        """The least role that has it; None where no user is asked for."""
+        return _ROLES.get(self.value)
+
+
+_E, _V, _O = Right.EVERYBODY, Right.VIEWER, Right.OPERATOR
+
+RIGHTS: Final[dict[tuple[str, str], Right]] = {
+    # health, figures, functions of the seeds
+    ("GET", "/health"): _E,
+    ("GET", "/metrics"): _V,
+    ("GET", "/openapi.json"): _E,
+    ("POST", "/functions/v1/mqtt_device_handler"): _O,
+    ("POST", "/functions/v1/monitor_image_timeouts"): Right.OWN_TOKEN,
+    ("GET", "/test-clock"): Right.BENCH,
+    ("POST", "/test-clock"): Right.BENCH,
+    # sign-in and what its page needs
+    ("GET", "/sign-in"): _E,
+    ("POST", "/sign-in"): _E,
+    ("POST", "/sign-out"): _V,
+    ("GET", "/static/{name}"): _E,
+    # pages
+    ("GET", "/"): _V,
+    ("GET", "/devices"): _V,
+    ("GET", "/devices/events"): _V,
+    ("GET", "/devices/{device_id}"): _V,
+    ("POST", "/devices/{device_id}/retry-failed"): _O,
+    ("POST", "/devices/{device_id}/images/{image_id}/retry"): _O,
+    ("GET", "/alerts"): _V,
+    ("POST", "/alerts/{alert_id}/resolve"): _O,
+    # the same over the HTTP API
+    ("GET", "/api/v1/devices"): _V,
+    ("GET", "/api/v1/devices/{device_id}"): _V,
+    ("GET", "/api/v1/devices/{device_id}/failed-images"): _V,
+    ("POST", "/api/v1/devices/{device_id}/retry-failed"): _O,
+    ("POST", "/api/v1/device-images/{image_id}/retry"): _O,
+    ("GET", "/api/v1/alerts"): _V,
+    ("POST", "/api/v1/alerts/{alert_id}/resolve"): _O,
+    # projects and originals, malls and videos
+    ("POST", "/api/v1/projects"): _O,
+    ("GET", "/api/v1/projects"): _V,
+    ("GET", "/api/v1/projects/{project_id}"): _V,
+    ("DELETE", "/api/v1/projects/{project_id}"): _O,
+    ("POST", "/api/v1/projects/{project_id}/images"): _O,
+    ("GET", "/api/v1/projects/{project_id}/images"): _V,
+    ("GET", "/api/v1/images/{image_id}"): _V,
+    ("DELETE", "/api/v1/images/{image_id}"): _O,
+    ("GET", "/api/v1/images/{image_id}/content"): _V,
+    ("GET", "/api/v1/images/{image_id}/original"): _V,
+    ("GET", "/api/v1/originals/stats"): _V,
+    ("GET", "/api/v1/originals/by-hash/{content_hash}"): _V,
+    ("GET", "/api/v1/originals/{original_id}"): _V,
+    ("POST", "/api/v1/malls"): _O,
+    ("GET", "/api/v1/malls"): _V,
+    ("DELETE", "/api/v1/malls/{mall_id}"): _O,
+    ("POST", "/api/v1/malls/{mall_id}/pins"): _O,
+    ("GET", "/api/v1/malls/{mall_id}/pins"): _V,
+    ("DELETE", "/api/v1/pins/{pin_id}"): _O,
+    ("GET", "/api/v1/videos"): _V,
+    ("GET", "/api/v1/videos/{video_id}"): _V,
+    ("DELETE", "/api/v1/videos/{video_id}"): _O,
+    ("GET", "/api/v1/videos/{video_id}/content"): _V,
+    ("GET", "/api/v1/videos/{video_id}/proxy"): _V,
+    ("GET", "/api/v1/videos/{video_id}/jobs"): _V,
+    ("POST", "/api/v1/videos/{video_id}/jobs"): _O,
+    ("GET", "/api/v1/jobs/{job_id}"): _V,
+    ("POST", "/api/v1/jobs/{job_id}/cancel"): _O,
+    ("POST", "/api/v1/videos/uploads"): _O,
+    ("GET", "/api/v1/videos/{video_id}/upload"): _V,
+    ("DELETE", "/api/v1/videos/{video_id}/upload"): _O,
+    ("PUT", "/api/v1/videos/{video_id}/upload/parts/{part_number}"): _O,
+    ("POST", "/api/v1/videos/{video_id}/upload/complete"): _O,
+}
+
+BY_COMPANY: Final = ("/devices", "/alerts", "/sign-out", "/api/v1/devices", "/api/v1/device-images", "/api/v1/alerts")
+"""Routes that show each company its own rows only. A user of one company is refused everywhere else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the table, ready to be compared with paths."""
+
+    method: str
+    template: str
+    right: Right
+    pattern: re.Pattern[str]
+
+    @property
+    def is_by_company(self) -> bool:
+        """Whether users of one company may come here."""
+        return self.template == "/" or self.template.startswith(BY_COMPANY)
+
+
+def _entry(method: str, template: str, right: Right) -> Entry:
+    parts = re.split(r"\{\w+\}", template)
+    return Entry(method, template, right, re.compile("[^/]+".join(re.escape(part) for part in parts)))
+
+
+_ENTRIES: Final = sorted(
+    (_entry(method, template, right) for (method, template), right in RIGHTS.items()),
+    key=lambda entry: (entry.template.count("{"), entry.template),
+)
+
+
+def entry_of(method: str, path: str) -> Entry | None:
+    """The row for a request, HEAD like GET; None where there is none, and then there is no such route."""
+    method = "GET" if method == "HEAD" else method
+    for entry in _ENTRIES:
+        if entry.method == method and entry.pattern.fullmatch(path):
+            return entry
+    return None
+
+
+def methods_of(path: str) -> list[str]:
+    """The methods that a path has in the table."""
+    return sorted({entry.method for entry in _ENTRIES if entry.pattern.fullmatch(path)})

@@ -1,0 +1,135 @@
+"""Sign-in, badges, a retry from dialog to row, a row that changes by itself, two users with different rights."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+import uvicorn
+from playwright.sync_api import Page, expect, sync_playwright
+
+from server.clock import SystemClock
+from server.wire.states import Role
+from tests.conftest import Database
+from tests.support.originals_world import Rig, new_rig
+from tests.support.web_world import PASSWORD, add_alert, add_device, add_image, add_user
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+pytestmark = [
+    pytest.mark.postgres,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH: apt-get install chromium"),
+]
+
+Do = Callable[[Callable[[Rig], Coroutine[Any, Any, Any]]], Any]
+
+
+@contextmanager
+def served(database: Database) -> Iterator[tuple[str, Do]]:
+    """A server's address, and what runs a coroutine beside it, in its loop."""
+    ready = threading.Event()
+    held: dict[str, Any] = {}
+
+    async def main() -> None:
+        clock: Any = SystemClock()
+        rig = await new_rig(database.dsn("ws_server"), ":memory:", clock, insecure_local=False)
+        config = uvicorn.Config(rig.app.asgi(), port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+        http = uvicorn.Server(config)
+        serving = asyncio.create_task(http.serve())
+        while not http.started:
+            await asyncio.sleep(0)
+        port = http.servers[0].sockets[0].getsockname()[1]
+        held.update(rig=rig, http=http, loop=asyncio.get_running_loop(), address=f"http://127.0.0.1:{port}")
+        ready.set()
+        await serving
+        await rig.http.aclose()
+        rig.pool.terminate()
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()))
+    thread.start()
+    assert ready.wait(60)
+
+    def do(work: Callable[[Rig], Coroutine[Any, Any, Any]]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work(held["rig"]), held["loop"]).result(60)
+
+    try:
+        yield held["address"], do
+    finally:
+        held["http"].should_exit = True
+        thread.join()
+
+
+@contextmanager
+def browsing(address: str) -> Iterator[Callable[[], Page]]:
+    """Makes pages without cookies; anything that a page says to its console or throws fails the test."""
+    said: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+
+        def new_page() -> Page:
+            page = browser.new_context(base_url=address).new_page()
+            page.on("console", lambda message: said.append(message.text))
+            page.on("pageerror", lambda error: said.append(str(error)))
+            return page
+
+        yield new_page
+        browser.close()
+    assert said == []
+
+
+def sign_in(page: Page, name: str, address: str = "/devices") -> None:
+    page.goto(address)
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_a_person_finds_a_failed_image_and_retries_it(migrated_database: Database) -> None:
+    async def prepared(rig: Rig) -> tuple[UUID, UUID]:
+        await add_user(rig, "ada", Role.OPERATOR)
+        await add_user(rig, "lin", Role.VIEWER)
+        yard, gate = await add_device(rig, 1, name="Yard"), await add_device(rig, 2, name="Gate")
+        for number in range(2):
+            await add_image(rig, yard, f"image_{number}.jpg")
+        await add_alert(rig, yard, "Image image_0.jpg failed 3 of 3 times")
+        return yard, gate
+
+    async def stuck(rig: Rig) -> None:
+        await add_image(rig, gate, "image_5.jpg", "receiving", 0)
+
+    with served(migrated_database) as (address, do), browsing(address) as new_page:
+        yard, gate = do(prepared)
+        page = new_page()
+        sign_in(page, "ada")
+        row = page.locator(f"#device-{yard}")
+        expect(row.get_by_text("[2 failed]")).to_be_visible()
+        other = page.locator(f"#device-{gate}")
+        expect(other.get_by_text("pending")).to_have_count(0)
+        do(stuck)
+        expect(other.get_by_text("[1 pending]")).to_be_visible(timeout=20_000)
+        row.get_by_role("link", name="Yard").click()
+        page.get_by_role("button", name="Retry All Failed Images").click()
+        dialog = page.get_by_role("dialog", name="Retry 2 failed images?")
+        expect(dialog).to_be_visible()
+        dialog.get_by_role("button", name="Cancel").click()
+        expect(dialog).to_be_hidden()
+        page.get_by_role("button", name="Retry All Failed Images").click()
+        dialog.get_by_role("button", name="Retry all").click()
+        expect(page.get_by_role("status").first).to_contain_text("2 retries queued")
+        expect(page.get_by_role("row", name="image_0.jpg")).to_contain_text("0 of 3")
+        commands = do(lambda rig: rig.rows("SELECT issued_by FROM device_commands WHERE command_type = 'retry_image'"))
+        assert [row["issued_by"] for row in commands] == ["ada", "ada"]
+
+        viewer = new_page()
+        sign_in(viewer, "lin", f"/devices/{yard}")
+        expect(viewer.get_by_role("heading", name="Failed images")).to_be_visible()
+        expect(viewer.get_by_role("button")).to_have_count(1)  # Sign out
+        viewer.get_by_role("button", name="Sign out").click()
+        expect(viewer.get_by_role("heading", name="Sign in")).to_be_visible()
