@@ -78,7 +78,8 @@ def test_a_deep_page_reads_its_rows_by_the_index(migrated_database: Database) ->
             sql, arguments = page_sql(DeviceQuery(sort=sort, after=place), None, 51)
             plan = await rig.rows(f"EXPLAIN (FORMAT JSON) {sql}", *arguments)
             text = json.dumps(plan)
-            assert "Seq Scan" not in text and "Index Cond" in text, (sort, text)
+            is_by_index = "Seq Scan" not in text and "Index Cond" in text
+            assert is_by_index is (sort in (Sort.NAME, Sort.MAC)), (sort, text)  # the others change at each HELLO
 
     run(migrated_database.dsn("ws_server"), body)
 
