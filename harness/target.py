@@ -208,7 +208,7 @@ class Store(_Part):
 class TableNames(_Part):
     """One of the tables by the target's names; what is not named is called as in wakestorm's schema."""
 
-    table: Annotated[str, Field(pattern=r"^[^\"\x00]+\Z")] | None = None
+    table: Annotated[str, Field(pattern=r"^[^\"]+$")] | None = None
     absent: bool = False
     columns: dict[str, str] = {}
     values: dict[str, dict[str, str]] = {}
@@ -224,7 +224,7 @@ class Checks(_Part):
 class Target(_Part):
     """The whole file. `name` stands in reports."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,40}\Z")] = "target"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,40}$")] = "target"
     broker: Broker
     topics: Topics = Topics()
     database: Database
