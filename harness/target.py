@@ -158,6 +158,13 @@ class Topics(_Part):
     ack: Topic | None = None
     retry: Topic | None = None
 
+    @model_validator(mode="after")
+    def _each_has_its_own(self) -> Self:
+        named = [text for channel in CHANNELS if (text := getattr(self, channel)) is not None]
+        if len(set(named)) < len(named):
+            raise ValueError("two channels have the same topic")
+        return self
+
 
 class Database(_Part):
     """The judge reads as `reader`; `writer` may insert and delete wakestorm's own rows, and is optional."""
@@ -246,7 +253,7 @@ def read_target(path: Path) -> Target:
         raise TargetError([Mistake(shown, 1, "", f"{len(data)} bytes", f"at most {FILE_BYTES_MAX}")])
     try:
         text = data.decode("utf-8-sig")
-        found = tomllib.loads(text)
+        values = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise TargetError([Mistake(shown, 1, "", "not UTF-8 text")]) from error
     except tomllib.TOMLDecodeError as error:
@@ -255,9 +262,10 @@ def read_target(path: Path) -> Target:
         reason = str(error).removesuffix(place[0]) if place else str(error)
         raise TargetError([Mistake(shown, line, "", f"not TOML: {reason}")]) from error
     try:
-        target = Target.model_validate(found)
+        target = Target.model_validate(values)
     except ValidationError as error:
-        raise TargetError(_mistake(shown, text, one) for one in error.errors()) from None
+        found = [one for one in error.errors() if one["type"] != "too_short" or len(error.errors()) == 1]
+        raise TargetError(_mistake(shown, text, one) for one in found) from None
     mistakes = list(_table_mistakes(target, shown, text))
     if mistakes:
         raise TargetError(mistakes)

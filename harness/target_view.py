@@ -100,6 +100,16 @@ class TheirTables:
         return f"t.{quoted(self.columns[table][column])}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetSeen:
+    """A target that was looked at: its file, and what its database has."""
+
+    target: Target
+    file: str
+    tables: TheirTables
+    postgres_major: int
+
+
 def their_name(target: Target, table: str) -> str:
     """What the target calls an own table."""
     names = target.tables.get(table)
