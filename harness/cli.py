@@ -16,7 +16,7 @@ import typer
 
 from harness import cli_benchmarks, cli_console, cli_report, cli_soak
 from harness.cli_boards import boards
-from harness.cli_choices import BenchChoice, BoardsFile, BrokerChoice
+from harness.cli_choices import BoardsFile, BrokerChoice, RunBenchChoice, TargetFile
 from harness.cli_database import DatabaseUrl, database
 from harness.cli_doctor import EXIT_CODES_HELP as DOCTOR_EXIT_CODES
 from harness.cli_doctor import doctor
@@ -103,12 +103,13 @@ def run(
         int | None, typer.Option(min=0, metavar="N", help="Use this seed instead of the scenarios' own.")
     ] = None,
     bench: Annotated[
-        BenchChoice | None,
+        RunBenchChoice | None,
         typer.Option(
-            help="embedded: virtual time; processes: real server, broker and sockets. Default: embedded, but processes "
-            "where --dut names boards."
+            help="embedded: virtual time; processes: real server, broker and sockets; external: your own server, named "
+            "by --target. Default: embedded, but processes where --dut names boards, external with --target."
         ),
     ] = None,
+    target: TargetFile = None,
     broker: Annotated[BrokerChoice, typer.Option(help="Broker of the processes bench.")] = BrokerChoice.iotcore,
     dut: cli_console.DutKind = "simulated",
     boards: BoardsFile = BOARDS,
@@ -143,6 +144,7 @@ def run(
       wakestorm run "scenarios/resume/cut.yaml::k=3,how=cut" --seed 7
       wakestorm run --dut virtual scenarios/resume
       wakestorm run --dut board:cam-7 --firmware build my/scenario.yaml
+      wakestorm run --bench external --target target.toml scenarios/resume
       wakestorm run --shard 1/4 --json
     """
     from harness.cli_run import RunOrder, run_command
@@ -151,7 +153,7 @@ def run(
     selection = Selection(paths=paths or (), tags=tag or (), substring=substring, seed=seed, shard=shard_of(shard))
     order = RunOrder(
         selection=selection,
-        bench=bench.value if bench else "embedded" if dut == "simulated" else "processes",
+        bench=bench.value if bench else "external" if target else "embedded" if dut == "simulated" else "processes",
         broker=broker.value,
         runs_folder=out,
         workers=workers,
@@ -163,6 +165,7 @@ def run(
         broker_listen=broker_listen,
         retries=retries,
         flakes=flakes,
+        target=target,
     )
     raise typer.Exit(run_command(order))
 
@@ -175,19 +178,23 @@ app.command(epilog=EXIT_CODES_HELP)(merge)
 @app.command(epilog=EXIT_CODES_HELP)
 def lint(
     paths: Paths = None,
-    bench: Annotated[BenchChoice | None, typer.Option(help="Also refuse what this bench can't do.")] = None,
+    bench: Annotated[RunBenchChoice | None, typer.Option(help="Also refuse what this bench can't do.")] = None,
     dut: cli_console.DutKind = "",
     boards: BoardsFile = BOARDS,
+    target: TargetFile = None,
 ) -> None:
     """Read scenario files and show every mistake in them, with line and path; with --dut what such devices can't do.
+
+    With --target also what needs more than your own server allows; its database is not asked.
 
     \b
     Examples:
       wakestorm lint my/scenario.yaml --dut virtual
+      wakestorm lint scenarios/resume --target target.toml
     """
     from harness.cli_list import lint_command
 
-    raise typer.Exit(lint_command(paths or (), bench.value if bench else None, dut, boards))
+    raise typer.Exit(lint_command(paths or (), bench.value if bench else None, dut, boards, target))
 
 
 @app.command(name="ls", epilog=EXIT_CODES_HELP)

@@ -16,6 +16,24 @@ class BenchChoice(StrEnum):
     processes = "processes"
 
 
+class RunBenchChoice(StrEnum):
+    """Where scenarios run; external is somebody else's server."""
+
+    embedded = "embedded"
+    processes = "processes"
+    external = "external"
+
+
+TargetFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--target",
+        metavar="FILE",
+        help="With --bench external: where your server is (docs/external.md).",
+    ),
+]
+
+
 class BrokerChoice(StrEnum):
     """Which broker the processes bench starts."""
 

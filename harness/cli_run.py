@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from harness.aiming import Aim, aimed, cleaned, words_before
 from harness.dut.boards_of_run import LOOPBACK, duts_of, locked
 from harness.dut.kinds import DutOrder
 from harness.errors import BenchUnavailable, UsageError
@@ -28,9 +29,13 @@ from harness.run_one import BenchKind
 from harness.selection import Selection, named_files, plans_for
 from harness.suite import Suite, SuiteOptions
 from harness.verdict import EXIT_INTERRUPTED, exit_code
+from simulator.catalogue import BenchName
 
 PROCESSES_WORKERS_PER_CORE: Final = 4
 """Real time is mostly waiting: for Wi-Fi that is not there, and for answers that do not come."""
+
+EXTERNAL_WORKERS: Final = 2
+"""Scenarios at a time before a target, which may be in use by others."""
 
 ERRORS_LOG: Final = "errors.log"
 BOARDS_WORKERS: Final = 2
@@ -54,13 +59,18 @@ class RunOrder:
     broker_listen: str = LOOPBACK
     retries: int = 0
     flakes: Path | None = None
+    target: Path | None = None
 
 
 def run_command(order: RunOrder) -> int:
     """Runs the scenarios; returns the exit code. Raises UsageError, ScenarioError, BenchUnavailable."""
     duts = duts_of(order.dut, order.boards, order.broker_listen, order.firmware)
-    asked = plans_for(order.selection, macs=[board.mac for board in duts.boards])
-    plans, left_out = fitting(asked, duts, order.bench, named_files(order.selection.paths))
+    aim = _aim(order, duts)
+    if aim is not None:
+        plans, left_out = list(aim.plans), aim.left_out
+    else:
+        asked = plans_for(order.selection, macs=[board.mac for board in duts.boards])
+        plans, left_out = fitting(asked, duts, fault_bench(order.bench), named_files(order.selection.paths))
     _check_bench(order)
     try:
         files = RunFiles(order.runs_folder, run_name(), wakestorm=version())
@@ -80,6 +90,7 @@ def run_command(order: RunOrder) -> int:
         quarantine=flakes.quarantined() if flakes is not None else frozenset(),
         left_out=left_out,
         errors_log=errors_log,
+        target=None if aim is None else aim.seen,
     )
     terminal = _terminal()
     reporters: list[Reporter] = [terminal, JunitReporter(files.folder / "junit.xml"), files]
@@ -101,11 +112,33 @@ def run_command(order: RunOrder) -> int:
         return EXIT_INTERRUPTED
     finally:
         terminal.close()
+        if aim is not None:
+            print("\n".join(cleaned(aim)), file=sys.stderr)
         _report(files.folder)
         _drop_what_is_empty(errors_log)
     if not order.as_json:
         print(f"{verdict.value}  {files.folder / 'verdict.json'}")
     return exit_code(verdict)
+
+
+def _aim(order: RunOrder, duts: DutOrder) -> Aim | None:
+    """With `--bench external` what will be played there. Raises UsageError for options that contradict each other."""
+    if order.bench != "external":
+        if order.target is not None:
+            raise UsageError("--target is for --bench external", hint="write --bench external, or leave --target out")
+        return None
+    if order.target is None:
+        raise UsageError("--bench external needs --target FILE", hint="docs/external.md has a whole file")
+    if duts.kind != "simulated":
+        raise UsageError("--bench external plays simulated cameras only", hint=f"leave --dut {duts.word} out")
+    aim = aimed(order.selection, order.target)
+    print("\n".join(words_before(aim)), file=sys.stderr)
+    return aim
+
+
+def fault_bench(bench: BenchKind) -> BenchName:
+    """Whose faults a bench has: the external one strikes cameras and lines as the processes bench does."""
+    return "processes" if bench == "external" else bench
 
 
 def _workers(order: RunOrder, duts: DutOrder) -> int:
@@ -114,6 +147,8 @@ def _workers(order: RunOrder, duts: DutOrder) -> int:
         return 1  # each board is there once
     if duts.is_real_time:
         return order.workers or BOARDS_WORKERS
+    if order.bench == "external":
+        return order.workers or EXTERNAL_WORKERS
     return order.workers or (cores * PROCESSES_WORKERS_PER_CORE if order.bench == "processes" else cores)
 
 

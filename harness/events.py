@@ -190,8 +190,11 @@ def from_json(data: bytes) -> Event:
     return event
 
 
-def reproduce_command(scenario_id: str, seed: int, bench: str = "embedded", dut: str = "simulated") -> str:
+def reproduce_command(
+    scenario_id: str, seed: int, bench: str = "embedded", dut: str = "simulated", target: str = ""
+) -> str:
     """The one command that runs the scenario again."""
     command = f"wakestorm run {shlex.quote(scenario_id)} --seed {seed}"
     command = command if bench == "embedded" else f"{command} --bench {bench}"
+    command = f"{command} --target {shlex.quote(target)}" if target else command
     return command if dut == "simulated" else f"{command} --dut {shlex.quote(dut)}"

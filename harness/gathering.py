@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -41,16 +41,20 @@ async def image_rows(bench: Bench, observer: Observer) -> list[dict[str, Any]]:
     names = {device.mac: device.name for device in bench.plan.devices}
     rows: list[dict[str, Any]] = []
     for row in await observer.fetch(_IMAGES):
-        data = bench.stored_bytes(row["object_key"]) if row["object_key"] else None
-        rows.append(
-            dict(row)
-            | {
-                "device": names.get(row["device_mac"], row["device_mac"]),
-                "object_sha256": None if data is None else hashlib.sha256(data).hexdigest(),
-                "object_size_bytes": None if data is None else len(data),
-            }
-        )
+        device = names.get(row["device_mac"], row["device_mac"])
+        rows.append(dict(row) | {"device": device} | _stored(bench, row))
     return rows
+
+
+def _stored(bench: Bench, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Hash and size of the stored bytes; a target's database may keep them in the row itself."""
+    if "object_sha256" in row:
+        return {}
+    data = bench.stored_bytes(row["object_key"]) if row["object_key"] else None
+    return {
+        "object_sha256": None if data is None else hashlib.sha256(data).hexdigest(),
+        "object_size_bytes": None if data is None else len(data),
+    }
 
 
 def ledger_of(bench: Bench, rows: Sequence[dict[str, Any]]) -> tuple[LedgerEntry, ...]:

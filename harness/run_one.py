@@ -25,14 +25,15 @@ from harness.excerpt import excerpt
 from harness.history import Header, History, Kind, Record
 from harness.history_difference import first_difference
 from harness.ledger import totals
-from harness.machine import token
+from harness.machine import token, unix_ms
 from harness.plan import Plan
 from harness.runner import Runner
 from harness.selection import case_words, scenario_id, source_of
+from harness.target_view import TargetSeen
 from harness.verdict import Verdict
 from harness.witness import Witness, tables_of
 
-BenchKind = Literal["embedded", "processes"]
+BenchKind = Literal["embedded", "processes", "external"]
 
 LOGIN_USER: Final = "camera"
 """Where boards take part, the broker lets in nobody else; the password is another one in every run."""
@@ -46,10 +47,13 @@ MESSAGE_LENGTH_CHARS_MAX: Final = 600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What all scenarios of a run share. `broker` and `log_folder` concern the processes bench only."""
+    """What all scenarios of a run share. `broker` and `consoles` concern the processes bench only.
+
+    The external bench has a `target` and no cluster; the others the other way round.
+    """
 
     bench: BenchKind
-    cluster: Cluster
+    cluster: Cluster | None
     template: str
     postgres_major: int
     wakestorm: str
@@ -59,6 +63,13 @@ class Surroundings:
     duts: DutOrder = field(default_factory=DutOrder)
     consoles: Path | None = None
     """Where the console logs of boards go, a folder for each scenario."""
+    target: TargetSeen | None = None
+
+    @property
+    def own_cluster(self) -> Cluster:
+        """The PostgreSQL of a bench that has one."""
+        assert self.cluster is not None, "the external bench has no cluster"
+        return self.cluster
 
 
 @dataclass(slots=True)
@@ -98,6 +109,8 @@ def run_one(
     `wall_s` of the result is left to the caller, who has a clock. With `explain` a failed scenario of the embedded
     bench is played once more under the eyes of a witness, who sees each row as it changes.
     """
+    if around.target is not None:
+        plan = replace(plan, start_ms=unix_ms())  # nobody's clock can be set there
     history = _WatchedHistory(_header(plan, around), lambda index: emit(_step_started(plan, index)))
     attempt = _attempt(plan, around, history, database, folder)
     ended = _ended(plan, around, history, attempt)
@@ -139,6 +152,11 @@ def _attempt(
     return attempt
 
 
+def _reproduce(plan: Plan, around: Surroundings) -> str:
+    target = "" if around.target is None else around.target.file
+    return reproduce_command(scenario_id(plan), plan.seed, around.bench, around.duts.word, target)
+
+
 def error_result(plan: Plan, around: Surroundings, found: str) -> ScenarioResult:
     """The result of a scenario whose run broke."""
     failure = Failure(
@@ -146,7 +164,7 @@ def error_result(plan: Plan, around: Surroundings, found: str) -> ScenarioResult
         expected="a verdict",
         found=found,
         hint="the traceback is in errors.log of the run's folder",
-        reproduce=reproduce_command(scenario_id(plan), plan.seed, around.bench, around.duts.word),
+        reproduce=_reproduce(plan, around),
         blame=Blame.HARNESS.value,
     )
     return replace(_blank_result(plan, around), verdict=Verdict.ERROR, failures=(failure,))
@@ -203,19 +221,20 @@ async def _attempted(
 
 
 def _new_loop(around: Surroundings) -> asyncio.AbstractEventLoop:
-    if around.bench == "processes":
+    if around.bench != "embedded":
         return asyncio.new_event_loop()
     from harness.bench.virtual.loop import VirtualLoop
 
     loop = VirtualLoop()
-    if not around.cluster.is_unix:
-        loop.admit_postgres(around.cluster.host, around.cluster.port)
+    cluster = around.own_cluster
+    if not cluster.is_unix:
+        loop.admit_postgres(cluster.host, cluster.port)
     return loop
 
 
 def _closed(loop: asyncio.AbstractEventLoop, around: Surroundings) -> None:
     try:
-        if around.bench == "processes":
+        if around.bench != "embedded":
             for task in asyncio.all_tasks(loop):
                 task.cancel()
             loop.run_until_complete(asyncio.sleep(0))
@@ -225,7 +244,11 @@ def _closed(loop: asyncio.AbstractEventLoop, around: Surroundings) -> None:
 
 
 def _new_bench(plan: Plan, around: Surroundings, history: History, database: str, folder: Path) -> Any:
-    where = (plan, history, around.cluster, database, around.template, folder)
+    if around.target is not None:
+        from harness.bench.external import ExternalBench
+
+        return ExternalBench(plan, history, around.target)
+    where = (plan, history, around.own_cluster, database, around.template, folder)
     if around.bench == "processes":
         from harness.bench.processes import ProcessesBench
 
@@ -248,6 +271,8 @@ def _header(plan: Plan, around: Surroundings) -> Header:
         options["broker"] = around.broker
         if around.duts.is_real_time:
             options["dut"] = around.duts.word
+    if around.target is not None:
+        options["target"] = around.target.target.name
     return Header(
         scenario=scenario_id(plan),
         seed=plan.seed,
@@ -284,7 +309,7 @@ def _ended(plan: Plan, around: Surroundings, history: History, attempt: _Attempt
     runner = attempt.runner
     ledger = tuple(runner.evidence.ledger) if runner is not None and runner.evidence is not None else ()
     summed = totals(ledger)
-    reproduce = reproduce_command(scenario_id(plan), plan.seed, around.bench, around.duts.word)
+    reproduce = _reproduce(plan, around)
     failures = [replace(failure, reproduce=reproduce) for failure in (runner.failures if runner is not None else ())]
     if failures:
         source = source_of(plan.path)

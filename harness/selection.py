@@ -6,7 +6,7 @@ looked for among the scenarios that ship with wakestorm.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -91,15 +91,19 @@ def loaded_scenarios(paths: Sequence[str]) -> list[tuple[LoadedScenario, list[st
     return loaded
 
 
-def plans_for(selection: Selection, *, macs: Sequence[str] = ()) -> list[Plan]:
+MacsOf = Callable[[Case], Sequence[str]]
+
+
+def plans_for(selection: Selection, *, macs: Sequence[str] | MacsOf = ()) -> list[Plan]:
     """The plans to run, in the order of paths and cases. Raises UsageError where nothing is left.
 
-    `macs` are those of real boards, which take the place of the scenario's own.
+    `macs` take the place of the scenario's own: those of real boards, or others for each case.
     """
     plans: list[Plan] = []
     for loaded, cases in loaded_scenarios(selection.paths):
         if selected([loaded], selection.tags):
-            plans += [plan_of(loaded, case, selection.seed, macs) for case in _cases(loaded, cases)]
+            for case in _cases(loaded, cases):
+                plans.append(plan_of(loaded, case, selection.seed, macs(case) if callable(macs) else macs))
     plans = [plan for plan in plans if _contains(plan, selection.substring)]
     if not plans:
         raise UsageError("no scenario fits paths, tags and words", hint="`wakestorm ls` shows what there is")

@@ -39,9 +39,10 @@ from harness.run_one import BenchKind, Surroundings, error_result
 from harness.selection import scenario_id
 from harness.sql_check import check_sql
 from harness.suite_worker import Worker, working_folder
+from harness.target_view import TargetSeen
 from harness.verdict import Verdict, merged
 
-WALL_MAX_S: Final[dict[BenchKind, float]] = {"embedded": 300.0, "processes": 900.0}
+WALL_MAX_S: Final[dict[BenchKind, float]] = {"embedded": 300.0, "processes": 900.0, "external": 3_600.0}
 """No scenario takes this long; one that does hangs in a way that virtual time can not see."""
 
 EXPLAINED_MAX: Final = 20
@@ -65,6 +66,8 @@ class SuiteOptions:
     quarantine: frozenset[str] = frozenset()
     left_out: tuple[LeftOut, ...] = ()
     errors_log: Path
+    target: TargetSeen | None = None
+    """With `bench` external; then no PostgreSQL is started."""
 
 
 class Suite:
@@ -92,8 +95,8 @@ class Suite:
 
         Nothing is told when PostgreSQL can not be reached, or when it refuses the SQL of a scenario (ScenarioError).
         """
-        with ephemeral_cluster() as cluster, working_folder() as folder:
-            around = run_blocking(prepared(cluster, self._plans, self._options, f"ws_{self._run_token}_sql"))
+        with self._own_cluster() as cluster, working_folder() as folder:
+            around = self._surroundings(cluster)
             count = max(1, min(self._options.workers, len(self._planned)))
             options = self._options
             started = SuiteStarted(
@@ -114,6 +117,16 @@ class Suite:
                 raise
             self._let_go(cluster)
         return self._end(interrupted=bool(self._waiting))
+
+    def _own_cluster(self) -> contextlib.AbstractContextManager[Cluster | None]:
+        return contextlib.nullcontext() if self._options.target is not None else ephemeral_cluster()
+
+    def _surroundings(self, cluster: Cluster | None) -> Surroundings:
+        target = self._options.target
+        if cluster is None and target is not None:
+            return _surroundings(self._options, None, "", target.postgres_major)
+        assert cluster is not None, "a bench without target has a cluster"
+        return run_blocking(prepared(cluster, self._plans, self._options, f"ws_{self._run_token}_sql"))
 
     def _end(self, *, interrupted: bool) -> Verdict:
         verdict = merged(result.verdict for result in self._results if result.id not in self._options.quarantine)
@@ -185,7 +198,7 @@ class Suite:
             self._workers.remove(worker)
             worker.end()
             if job is not None:
-                run_blocking(job.around.cluster.drop_database(job.database))
+                _drop(job)
 
     def _lost(self, worker: Worker, found: str | None) -> None:
         """The process is gone, or is ended now: an ERROR for its scenario, and another process for the next."""
@@ -197,7 +210,7 @@ class Suite:
         result = error_result(job.plan, job.around, found)
         result = replace(result, wall_s=round(monotonic_s() - worker.since_s, 3))
         self._settle(ScenarioEnded(result=result), job)
-        run_blocking(job.around.cluster.drop_database(job.database))
+        _drop(job)
 
     def _settle(self, event: ScenarioEnded, job: Job | None) -> None:
         """The result counts, or the scenario gets another attempt."""
@@ -212,14 +225,20 @@ class Suite:
         self._results.append(result)
         self._on_event(replace(event, result=result))
 
-    def _let_go(self, cluster: Cluster) -> None:
+    def _let_go(self, cluster: Cluster | None) -> None:
         """Ends all workers; databases of scenarios that were under way go too."""
         for worker in self._workers:
             worker.end(at_once=worker.job is not None)
-            if worker.job is not None and not cluster.is_ours:
+            if worker.job is not None and cluster is not None and not cluster.is_ours:
                 with contextlib.suppress(BenchUnavailable):
-                    run_blocking(cluster.drop_database(worker.job.database))
+                    _drop(worker.job)
         self._workers.clear()
+
+
+def _drop(job: Job) -> None:
+    """Its database goes, where it had one of its own."""
+    if job.around.cluster is not None:
+        run_blocking(job.around.cluster.drop_database(job.database))
 
 
 async def prepared(cluster: Cluster, plans: Sequence[Plan], options: SuiteOptions, database: str) -> Surroundings:
@@ -228,6 +247,10 @@ async def prepared(cluster: Cluster, plans: Sequence[Plan], options: SuiteOption
         major = connection.get_server_version().major
     template = await ensure_template(cluster)
     await check_sql(plans, cluster, template, database)
+    return _surroundings(options, cluster, template, major)
+
+
+def _surroundings(options: SuiteOptions, cluster: Cluster | None, template: str, major: int) -> Surroundings:
     return Surroundings(
         bench=options.bench,
         cluster=cluster,
@@ -239,4 +262,5 @@ async def prepared(cluster: Cluster, plans: Sequence[Plan], options: SuiteOption
         broker=options.broker,
         duts=options.duts,
         consoles=options.errors_log.parent.resolve() / CONSOLES if options.duts.is_real_time else None,
+        target=options.target,
     )
