@@ -58,7 +58,7 @@ def _without_login(url: str) -> str:
     parts = urlsplit(url)
     if parts.username is not None or parts.password is not None or {"user", "password"} & parse_qs(parts.query).keys():
         raise ValueError("a login stands in the URL: name environment variables that hold it instead")
-    if not parts.hostname:
+    if not parts.hostname and "host" not in parse_qs(parts.query):
         raise ValueError("no host in the URL")
     try:
         _ = parts.port

@@ -151,8 +151,7 @@ def with_view(tables: TheirTables, devices: Mapping[str, str], query: str, *, fi
     )
     image, image_owner = tables.column("device_images", "image_id"), _join(tables, "device_images")
     parts.append(
-        f"ws_images AS (SELECT {image} AS their_key, o.device_id"
-        f" FROM {tables.name('device_images')} t {image_owner})"
+        f"ws_images AS (SELECT {image} AS their_key, o.device_id FROM {tables.name('device_images')} t {image_owner})"
     )
     names = [*tables.columns, *(table for table in _JUDGED if filled and table not in tables.columns)]
     parts += [f"{table} AS ({_select(tables, table, filled=filled)})" for table in names]
@@ -204,6 +203,8 @@ def _objects(tables: TheirTables) -> dict[str, str]:
         return {"object_sha256": f"encode(sha256({column}), 'hex')", "object_size_bytes": f"octet_length({column})"}
     if tables.has("device_images", "object_sha256"):
         column = tables.column("device_images", "object_sha256")
-        size = tables.column("device_images", "image_size") if tables.has("device_images", "image_size") else "NULL::int"
+        size = (
+            tables.column("device_images", "image_size") if tables.has("device_images", "image_size") else "NULL::int"
+        )
         return {"object_sha256": f"lower({column}::text)", "object_size_bytes": f"{size}::int"}
     return {}

@@ -93,9 +93,7 @@ class ExternalBench:
             self.owner = MappedConnection(writer, tables, devices)
             if self.target.devices.register_by == "rows" and devices:
                 await register(writer, tables, list(devices))
-        families = {
-            device.mac: dialect_called(profile_of(device).dialect).family for device in self.plan.devices
-        }
+        families = {device.mac: dialect_called(profile_of(device).dialect).family for device in self.plan.devices}
         names = TopicNames(self.target.topics, families)
         self.tap = TargetTap(self.target, names, next(iter(devices), "nobody"), self._message)
         self._ends.push_async_callback(self.tap.close)

@@ -60,7 +60,7 @@ async def connect(target: Target, login: Login, what: str, settings: Mapping[str
         )
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
         reason = str(error).replace(password or "\0", "***") or type(error).__name__
-        where = f"{place.hostname}:{place.port or 5432}/{target.database.name}"
+        where = f"{place.hostname or 'of a socket'}:{place.port or 5432}/{target.database.name}"
         raise BenchUnavailable(f"the target's database {where}: {reason}", hint=f"connecting for {what}") from None
 
 
@@ -249,9 +249,11 @@ def free_macs(prefix: str, first: int, taken: set[str]) -> Iterator[str]:
 async def register(connection: Any, tables: TheirTables, macs: Sequence[str]) -> None:
     """Insert a row for each camera, with what `devices.row` says. Raises BenchUnavailable where that is refused."""
     devices = tables.target.devices
-    columns = [tables.target.tables["devices"].columns.get("device_mac", "device_mac")] if (
-        "devices" in tables.target.tables
-    ) else ["device_mac"]
+    columns = (
+        [tables.target.tables["devices"].columns.get("device_mac", "device_mac")]
+        if ("devices" in tables.target.tables)
+        else ["device_mac"]
+    )
     columns += devices.row
     places = ", ".join(f"({literal(written_mac(mac, devices.mac_form))}{_further(devices.row)})" for mac in macs)
     text = f"INSERT INTO {tables.name('devices')} ({', '.join(map(quoted, columns))}) VALUES {places}"
@@ -269,7 +271,9 @@ def _further(row: Mapping[str, Any]) -> str:
 async def own_rows(connection: Any, tables: TheirTables, macs: Sequence[str]) -> dict[str, int]:
     """The target's table -> how many rows of these cameras stand there; tables without any are left out."""
     names = {mac: mac for mac in macs}
-    query = " UNION ALL ".join(f"SELECT {literal(table)} AS name, count(*) AS rows FROM {table}" for table in tables.columns)
+    query = " UNION ALL ".join(
+        f"SELECT {literal(table)} AS name, count(*) AS rows FROM {table}" for table in tables.columns
+    )
     rows = await connection.fetch(with_view(tables, names, query, filled=False))
     return {their_name(tables.target, row["name"]): row["rows"] for row in rows if row["rows"]}
 

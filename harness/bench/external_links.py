@@ -92,7 +92,9 @@ def tls_context(broker: Broker) -> ssl.SSLContext | None:
         if broker.certificate is not None and broker.key is not None:
             context.load_cert_chain(broker.certificate, broker.key)
     except (OSError, ssl.SSLError) as error:
-        raise BenchUnavailable(f"the broker's TLS files: {error}", hint="ca, certificate and key are PEM files") from None
+        raise BenchUnavailable(
+            f"the broker's TLS files: {error}", hint="ca, certificate and key are PEM files"
+        ) from None
     return context
 
 
@@ -164,5 +166,3 @@ class TargetTap:
 
     def _gone(self, reason: str) -> None:
         self.lost = reason
-
-

@@ -102,7 +102,9 @@ class Server:
         total = snap["parts_total"]
         if len(rows) < total:
             missing = sorted(set(range(total)) - {row["part_no"] for row in rows})
-            return [("answer", {"image_name": name, "missing_chunks": missing})] if said["chunk_id"] == total - 1 else []
+            return (
+                [("answer", {"image_name": name, "missing_chunks": missing})] if said["chunk_id"] == total - 1 else []
+            )
         if self.defect == "forgets":
             await self.database.execute("DELETE FROM snap_parts WHERE snap_no = $1", number)
             await self.database.execute("DELETE FROM snaps WHERE snap_no = $1", number)

@@ -132,7 +132,7 @@ async def _executed(dsn: str, text: str) -> None:
 def url_of(cluster: Cluster, name: str) -> str:
     """The database without a login in its URL."""
     if cluster.is_unix:
-        return f"postgresql://localhost/{name}?host={cluster.host}&port={cluster.port}"
+        return f"postgresql:///{name}?host={cluster.host}&port={cluster.port}"
     return f"postgresql://{cluster.host}:{cluster.port}/{name}"
 
 

@@ -1,0 +1,147 @@
+"""The external bench before a server that is not wakestorm's: own tables, own topics, a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.target_world import SECRETS, TargetWorld, target_world
+
+ROOT = Path(__file__).parent.parent.parent
+PATIENCE_S = 180.0
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+
+CUT = """\
+version: 1
+name: A transfer that is cut goes on, and a lost ack doubles nothing
+devices:
+  yard: {count: 2, image: {size: 3kB, chunk: 1kB}, traits: {chunk_spacing: 20ms, ack_wait: 2s, answer_wait: 2s}}
+steps:
+  - wake: yard
+    faults:
+      - {who: "yard[0]", at: "chunk[1].sent", do: cut}
+      - {who: "yard[1]", at: ack_ok.received, do: lose}
+  - expect: {queue: {who: "yard[1]", pending: 1}}
+  - advance: next_wake
+  - expect: {eventually: 30s, sleeping: yard}
+  - expect: {sql: "SELECT count(*) FROM device_images JOIN devices USING (device_id) WHERE status = 'complete'", equals: 4}
+  - expect: {rows: {table: device_images, where: {device: "yard[0]", status: complete}, count: 2}}
+  - expect: {message: {to: "yard[1]", topic: ack, contains: {image_name: image_1.jpg}, count: {min: 1}}, since: start}
+"""  # noqa: E501
+PHOTO = """\
+version: 1
+name: One photo
+devices:
+  yard: {count: 1, image: {size: 2kB, chunk: 1kB}, traits: {chunk_spacing: 20ms, ack_wait: 2s, answer_wait: 2s}}
+steps:
+  - wake: yard
+  - expect: {ledger: {who: yard, captured: 1}}
+drain: {wakes: 1}
+"""
+CRASH = PHOTO.replace("  - expect:", "  - server: crash\n  - expect:")
+LOG = PHOTO.replace("  - expect: {ledger: {who: yard, captured: 1}}", '  - expect: {log: {contains: "[Ingest]"}}')
+SESSIONS = PHOTO.replace(
+    "  - expect: {ledger: {who: yard, captured: 1}}", "  - expect: {rows: {table: device_wake_sessions, count: 1}}"
+)
+MISSING_COLUMN = PHOTO.replace(
+    "  - expect: {ledger: {who: yard, captured: 1}}",
+    '  - expect: {sql: "SELECT retry_count FROM device_images", rows: 1}',
+)
+HOURS = PHOTO.replace("  - wake: yard", "  - wake: yard\n  - advance: 3h")
+
+World = Callable[..., TargetWorld]
+
+
+@pytest.fixture
+def world(tmp_path: Path, database: object) -> Iterator[World]:
+    """Starts broker and second server; ends them after the test."""
+    with ExitStack() as ends:
+
+        def start(defect: str = "") -> TargetWorld:
+            return ends.enter_context(target_world(tmp_path, database, f"lab_{os.getpid()}", defect))
+
+        yield start
+
+
+def run(folder: Path, target: Path, world: TargetWorld, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`wakestorm run --bench external` in that folder."""
+    command = [sys.executable, "-P", "-m", "harness.cli", "run", "--bench", "external", "--target", target.name]
+    return subprocess.run(
+        [*command, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | world.environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+def scenario(folder: Path, name: str, text: str) -> str:
+    path = folder / "mine" / f"{name}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path.relative_to(folder).as_posix()
+
+
+def verdicts(folder: Path) -> dict[str, str]:
+    document = json.loads((folder / "runs" / "latest" / "verdict.json").read_text())
+    return {Path(one["file"]).stem: one["verdict"] for one in document["scenarios"]}
+
+
+def test_a_foreign_server_is_judged_and_left_as_it_was(tmp_path: Path, world: World) -> None:
+    there = world()
+    there.ask("INSERT INTO cams (hw_addr) VALUES ('b8:f8:62:00:00:01') RETURNING 1")
+    there.ask(
+        "INSERT INTO snaps (cam_no, filename, taken, size_total, parts_total) VALUES (1, 'image_1.jpg', now(), 1, 1)"
+        " RETURNING 1"
+    )
+    for name, text in {"cut": CUT, "crash": CRASH, "log": LOG, "sessions": SESSIONS, "hours": HOURS}.items():
+        scenario(tmp_path, name, text)
+    scenario(tmp_path, "column", MISSING_COLUMN)
+    done = run(tmp_path, there.file(tmp_path), there, "mine")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert verdicts(tmp_path) == {"cut": "PASS"}
+    document = json.loads((tmp_path / "runs" / "latest" / "verdict.json").read_text())
+    reasons = {Path(one["scenario"]).stem: one["reason"] for one in document["not_for_dut"]}
+    assert "is not wakestorm's to strike" in reasons["crash"]
+    assert "log is not to be seen" in reasons["log"]
+    assert "has no device_wake_sessions" in reasons["sessions"]
+    assert "retry_count" in reasons["column"]
+    assert "real time" in reasons["hours"]
+    assert "check left out: states_legal" in done.stderr
+    assert "deleted from the target: 2 rows of cams" in done.stderr
+    assert there.ask("SELECT hw_addr FROM cams") == [("b8:f8:62:00:00:01",)]
+    assert there.ask("SELECT count(*) FROM snaps") == [(1,)]
+    kept = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
+    assert len(kept) > 3
+    for secret in SECRETS:
+        assert not any(secret.encode() in path.read_bytes() for path in kept)
+        assert secret not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("defect", "text", "check"),
+    [
+        ("doubles", CUT, "no_doubled_image"),
+        ("flips", PHOTO, "no_damaged_image"),
+        ("forgets", PHOTO, "released_is_stored"),
+    ],
+)
+def test_a_foreign_server_that_is_broken_fails(
+    tmp_path: Path, world: World, defect: str, text: str, check: str
+) -> None:
+    there = world(defect)
+    name = scenario(tmp_path, "cut", text)
+    done = run(tmp_path, there.file(tmp_path, writer=False), there, name)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"check {check}" in done.stderr
+    assert "left in the target:" in done.stderr
+    assert "--bench external --target target.toml" in done.stderr
