@@ -1,4 +1,4 @@
-"""A run before a target: what fits, a MAC of the reserved range for each camera, and the end of the rows that it left."""
+"""A run before a target: what fits, MACs of the reserved range for its cameras, and the end of the rows it left."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def aimed(selection: Selection, file: Path) -> Aim:
     """Raises TargetError, ScenarioError, BenchUnavailable, and UsageError where the target must not be used."""
     target = read_target(file)
     plans = plans_for(selection)
-    seen = run_blocking(looked_at(target, file))
+    seen = run_blocking(looked_at(target, file, file.read_text(encoding="utf-8-sig")))
     refused, taken = run_blocking(_asked(seen, plans))
 
     def against(plan: Plan) -> list[Mistake]:

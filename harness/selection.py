@@ -102,8 +102,10 @@ def plans_for(selection: Selection, *, macs: Sequence[str] | MacsOf = ()) -> lis
     plans: list[Plan] = []
     for loaded, cases in loaded_scenarios(selection.paths):
         if selected([loaded], selection.tags):
-            for case in _cases(loaded, cases):
-                plans.append(plan_of(loaded, case, selection.seed, macs(case) if callable(macs) else macs))
+            plans += [
+                plan_of(loaded, case, selection.seed, macs(case) if callable(macs) else macs)
+                for case in _cases(loaded, cases)
+            ]
     plans = [plan for plan in plans if _contains(plan, selection.substring)]
     if not plans:
         raise UsageError("no scenario fits paths, tags and words", hint="`wakestorm ls` shows what there is")

@@ -172,8 +172,7 @@ def _select(tables: TheirTables, table: str, *, filled: bool) -> str:
     shown = {column: _shown(tables, table, column, types) for column in there if column not in OBJECT_COLUMNS}
     for column, kind in types.items():
         if column not in shown:
-            other = _OR_ELSE.get(column)
-            shown[column] = shown[other] if other in shown else f"NULL::{kind}"
+            shown[column] = shown.get(_OR_ELSE.get(column, ""), f"NULL::{kind}")
     shown |= _objects(tables) if table == "device_images" else {}
     text = ", ".join(f"{expression} AS {quoted(column)}" for column, expression in shown.items())
     if not there:
@@ -202,9 +201,7 @@ def _objects(tables: TheirTables) -> dict[str, str]:
         column = tables.column("device_images", "object_bytes")
         return {"object_sha256": f"encode(sha256({column}), 'hex')", "object_size_bytes": f"octet_length({column})"}
     if tables.has("device_images", "object_sha256"):
-        column = tables.column("device_images", "object_sha256")
-        size = (
-            tables.column("device_images", "image_size") if tables.has("device_images", "image_size") else "NULL::int"
-        )
+        column, has_size = tables.column("device_images", "object_sha256"), tables.has("device_images", "image_size")
+        size = tables.column("device_images", "image_size") if has_size else "NULL"
         return {"object_sha256": f"lower({column}::text)", "object_size_bytes": f"{size}::int"}
     return {}

@@ -106,10 +106,10 @@ class MappedConnection:
 # -- what there is ---------------------------------------------------------------------------------------
 
 
-async def looked_at(target: Target, file: Path) -> TargetSeen:
-    """What the target's database has. Raises TargetError, LooksLikeProduction, MayWrite, BenchUnavailable."""
+async def looked_at(target: Target, file: Path, text: str) -> TargetSeen:
+    """What the target's database has; `text` is the file's, for its lines. Raises TargetError, LooksLikeProduction, MayWrite, BenchUnavailable."""
     async with reading(target) as connection:
-        tables = await _tables(connection, target, file)
+        tables = await _tables(connection, target, file, text)
         await _refuse_writers(connection, tables)
         signs = [sign async for sign in production_signs(connection, tables)]
         name = await connection.fetchval("SELECT current_database()")
@@ -124,8 +124,7 @@ async def looked_at(target: Target, file: Path) -> TargetSeen:
     return TargetSeen(target=target, file=file.as_posix(), tables=tables, postgres_major=major)
 
 
-async def _tables(connection: Any, target: Target, file: Path) -> TheirTables:
-    text = file.read_text(encoding="utf-8-sig")
+async def _tables(connection: Any, target: Target, file: Path, text: str) -> TheirTables:
     mistakes: list[Mistake] = []
     found: dict[str, dict[str, str]] = {}
 

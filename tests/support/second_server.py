@@ -45,7 +45,8 @@ class Server:
         replies: list[tuple[str, dict[str, Any]]] = []
         async with self.database.transaction():
             cam = await self.database.fetchval(
-                "INSERT INTO cams (hw_addr) VALUES ($1) ON CONFLICT (hw_addr) DO UPDATE SET hw_addr = $1 RETURNING cam_no",
+                "INSERT INTO cams (hw_addr) VALUES ($1) ON CONFLICT (hw_addr) DO UPDATE SET hw_addr = $1"
+                " RETURNING cam_no",
                 ":".join(mac.lower()[at : at + 2] for at in range(0, 12, 2)),
             )
             if what == "hello":

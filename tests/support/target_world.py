@@ -108,6 +108,7 @@ def roles_of(database: Any, name: str) -> dict[str, str]:
         GRANT SELECT ON cams, snaps, snap_parts TO {name}_reader;
         GRANT SELECT, INSERT, DELETE ON cams, snaps, snap_parts TO {name}_writer;
         GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {name}_writer;
+        GRANT CONNECT ON DATABASE {database.name} TO {name}_reader, {name}_writer;
         GRANT USAGE ON SCHEMA public TO {name}_reader, {name}_writer;
     """
     run_blocking(_executed(database.superuser_dsn, grants))
