@@ -6,7 +6,6 @@ what is made of it (plans, histories, reports) can give one away. Raises TargetE
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -360,8 +359,3 @@ def line_of(text: str, path: tuple[str, ...]) -> int:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip().strip("\"'") for word in text.split("."))
-
-
-def environment() -> Mapping[str, str]:
-    """Where logins come from."""
-    return os.environ

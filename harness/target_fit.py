@@ -1,4 +1,4 @@
-"""What of a plan needs more than a target allows, before it runs: each step with its line and the reason. Pure.
+"""What of a plan needs more than a target allows, before it runs: each step with its line and the reason.
 
 Without `TheirTables` (no database was asked) tables and columns are not judged, only what no target ever allows.
 """
@@ -101,7 +101,7 @@ def _of_step(plan: Plan, step: StepPlan, target: Target) -> Iterator[_Refusal]:
     place = step.place
     match step:
         case ActOn(target=what, do=do):
-            reason = f"{what}: {do} - the target's {what} is not wakestorm's to strike"
+            reason = f"{what}: {do} - the target's own {what} is not to be struck"
             yield Place(line=place.line, path=f"{place.path}.{what}"), reason, OWN_BENCH
         case InsertRows(table=table) | UpdateRows(table=table):
             yield place, f"given: writes rows of {table}; in a target wakestorm only reads", OWN_BENCH

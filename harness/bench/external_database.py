@@ -5,6 +5,7 @@ The judge's connection is read-only twice: by its role, which must not be able t
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from harness.errors import BenchUnavailable, InternalError, Mistake, UsageError, did_you_mean
-from harness.target import Login, Target, TargetError, environment, line_of
+from harness.target import Login, Target, TargetError, line_of
 from harness.target_tables import COLUMNS
 from harness.target_view import (
     REQUIRED,
@@ -48,7 +49,7 @@ class MayWrite(UsageError):
 
 async def connect(target: Target, login: Login, what: str, settings: Mapping[str, str]) -> Any:
     """A connection as that login. Raises BenchUnavailable, without any secret."""
-    user, password = login.read(environment(), what)
+    user, password = login.read(os.environ, what)
     place = urlsplit(target.database.url)
     try:
         return await asyncpg.connect(
@@ -107,7 +108,10 @@ class MappedConnection:
 
 
 async def looked_at(target: Target, file: Path, text: str) -> TargetSeen:
-    """What the target's database has; `text` is the file's, for its lines. Raises TargetError, LooksLikeProduction, MayWrite, BenchUnavailable."""
+    """What the target's database has; `text` is the file's, for its lines.
+
+    Raises TargetError, LooksLikeProduction, MayWrite, BenchUnavailable.
+    """
     async with reading(target) as connection:
         tables = await _tables(connection, target, file, text)
         await _refuse_writers(connection, tables)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from collections.abc import Callable, Mapping
@@ -9,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from harness.errors import BenchUnavailable
-from harness.target import CHANNELS, Broker, Target, Topics, environment
+from harness.target import CHANNELS, Broker, Target, Topics
 from server.wire.topics import DOWNLINK, UPLINK, Channel, Family, topic_of
 from simulator.link import Link, LinkError, LinkSettings, OnLost, OnMessage
 from simulator.link.paho import PahoLink
@@ -79,7 +80,7 @@ class TargetLink:
 def target_settings(target: Target, settings: LinkSettings) -> LinkSettings:
     """With the target's login and TLS. Raises BenchUnavailable where a variable or a file is missing."""
     login = target.broker.login
-    user, password = (None, None) if login is None else login.read(environment(), "broker.login")
+    user, password = (None, None) if login is None else login.read(os.environ, "broker.login")
     return replace(settings, username=user, password=password, tls=tls_context(target.broker))
 
 

@@ -71,6 +71,7 @@ class TerminalReporter:
         self._results: list[ScenarioResult] = []
         self._planned = 0
         self._left_out = 0
+        self._bench = ""
         self._quarantine: frozenset[str] = frozenset()
 
     def on_event(self, event: Event) -> None:
@@ -102,10 +103,11 @@ class TerminalReporter:
     def _begin(self, event: SuiteStarted) -> None:
         self._planned = len(event.planned)
         self._left_out = len(event.left_out)
+        self._bench = event.bench
         self._quarantine = frozenset(event.quarantine)
         plural = "scenario" if self._planned == 1 else "scenarios"
         self._print(f"{self._planned} {plural}, {event.bench} bench, {event.workers} at a time")
-        for line in left_out_lines(event.left_out, event.dut):
+        for line in left_out_lines(event.left_out, event.dut, event.bench):
             self._print(line)
         if self._tty:
             self._live = Live(
@@ -157,7 +159,8 @@ class TerminalReporter:
             summary.append(f"{spared} of those that did not pass are in quarantine, and decide nothing")
         for line in summary:
             self._print(line)
-        self._print_verdict(event.verdict.value, event.verdict, f"  {counted_verdicts(self._results, self._left_out)}")
+        counted = counted_verdicts(self._results, self._left_out, self._bench)
+        self._print_verdict(event.verdict.value, event.verdict, f"  {counted}")
 
     def _failures(self, result: ScenarioResult) -> None:
         self._print("")

@@ -106,20 +106,26 @@ def printable(text: str) -> str:
 LEFT_OUT_SHOWN_MAX: Final = 12
 
 
-def left_out_lines(left_out: Sequence[LeftOut], dut: str) -> list[str]:
+def left_out_by(bench: str) -> str:
+    """Whose fault it is that a run leaves something out."""
+    return "this target" if bench == "external" else "this DUT"
+
+
+def left_out_lines(left_out: Sequence[LeftOut], dut: str, bench: str = "embedded") -> list[str]:
     """A line for each file that the run leaves out, with the first reason and how to run it."""
+    what = left_out_by(bench) if bench == "external" else f"{left_out_by(bench)} ({dut})"
     by_file: dict[str, LeftOut] = {}
     for one in left_out:
         by_file.setdefault(one.scenario.partition("::")[0], one)
     lines = [
-        f"not for this DUT ({dut}): {file}: {one.reason}" + (f"; {one.hint}" if one.hint else "")
+        f"not for {what}: {file}: {one.reason}" + (f"; {one.hint}" if one.hint else "")
         for file, one in list(by_file.items())[:LEFT_OUT_SHOWN_MAX]
     ]
     more = len(by_file) - LEFT_OUT_SHOWN_MAX
-    return [*lines, f"not for this DUT ({dut}): {more} more files; verdict.json has them all"] if more > 0 else lines
+    return [*lines, f"not for {what}: {more} more files; verdict.json has them all"] if more > 0 else lines
 
 
-def counted_verdicts(results: Sequence[ScenarioResult], left_out: int = 0) -> str:
+def counted_verdicts(results: Sequence[ScenarioResult], left_out: int = 0, bench: str = "embedded") -> str:
     """`48 scenarios: 46 passed, 1 failed, 1 inconclusive`; zeroes other than `passed` are left out."""
     words = {
         Verdict.PASS: "passed",
@@ -131,7 +137,7 @@ def counted_verdicts(results: Sequence[ScenarioResult], left_out: int = 0) -> st
     parts = [f"{counts[v]} {word}" for v, word in words.items() if counts[v] or v is Verdict.PASS]
     later = [result.attempt for result in results if result.attempt > 1 and result.verdict is Verdict.PASS]
     parts += [f"{later.count(attempt)} passed on attempt {attempt}" for attempt in sorted(set(later))]
-    parts += [f"{left_out} not for this DUT"] if left_out else []
+    parts += [f"{left_out} not for {left_out_by(bench)}"] if left_out else []
     plural = "scenario" if len(results) == 1 else "scenarios"
     return f"{len(results)} {plural}: {', '.join(parts)}"
 

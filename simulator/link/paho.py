@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Coroutine, Sequence
 from functools import lru_cache
@@ -254,8 +255,11 @@ class _Session:
         self._loop.remove_writer(wire)
 
     def _readable(self) -> None:
-        if not self._ended:
+        while not self._ended:
             self._client.loop_read()
+            wire = self._client.socket()
+            if not (isinstance(wire, ssl.SSLSocket) and wire.fileno() >= 0 and wire.pending()):
+                return  # else TLS has read what select no longer tells of
 
     def _misc(self) -> None:
         if not self._ended and self._client.loop_misc() == MQTTErrorCode.MQTT_ERR_SUCCESS:
