@@ -11,6 +11,11 @@ from simulator.catalogue import BenchName, row_named
 from simulator.step_faults import HEALING, new_fault
 
 
+def faults_of(bench: str) -> BenchName:
+    """Whose faults a bench has: the external one strikes cameras and lines as the processes bench does."""
+    return "embedded" if bench == "embedded" else "processes"
+
+
 def refuse_impossible(plans: Sequence[Plan], bench: BenchName) -> None:
     """Raises ScenarioError with everything in the plans that the bench can't do."""
     found = dict.fromkeys(mistake for plan in plans for mistake in refusals_of_bench(plan, bench))

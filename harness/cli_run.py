@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Final
 
 from harness.aiming import Aim, aimed, cleaned, words_before
+from harness.bench_refusals import faults_of
 from harness.dut.boards_of_run import LOOPBACK, duts_of, locked
 from harness.dut.kinds import DutOrder
 from harness.errors import BenchUnavailable, UsageError
@@ -29,7 +30,6 @@ from harness.run_one import BenchKind
 from harness.selection import Selection, named_files, plans_for
 from harness.suite import Suite, SuiteOptions
 from harness.verdict import EXIT_INTERRUPTED, exit_code
-from simulator.catalogue import BenchName
 
 PROCESSES_WORKERS_PER_CORE: Final = 4
 """Real time is mostly waiting: for Wi-Fi that is not there, and for answers that do not come."""
@@ -70,7 +70,7 @@ def run_command(order: RunOrder) -> int:
         plans, left_out = list(aim.plans), aim.left_out
     else:
         asked = plans_for(order.selection, macs=[board.mac for board in duts.boards])
-        plans, left_out = fitting(asked, duts, fault_bench(order.bench), named_files(order.selection.paths))
+        plans, left_out = fitting(asked, duts, faults_of(order.bench), named_files(order.selection.paths))
     _check_bench(order)
     try:
         files = RunFiles(order.runs_folder, run_name(), wakestorm=version())
@@ -134,11 +134,6 @@ def _aim(order: RunOrder, duts: DutOrder) -> Aim | None:
     aim = aimed(order.selection, order.target)
     print("\n".join(words_before(aim)), file=sys.stderr)
     return aim
-
-
-def fault_bench(bench: BenchKind) -> BenchName:
-    """Whose faults a bench has: the external one strikes cameras and lines as the processes bench does."""
-    return "processes" if bench == "external" else bench
 
 
 def _workers(order: RunOrder, duts: DutOrder) -> int:

@@ -57,13 +57,13 @@ class ScenarioItem(pytest.Item):
 
     def runtest(self) -> None:
         """Plays it. Raises NotPassed for everything that is no PASS; skips what this bench can't do."""
-        from harness.bench_refusals import refuse_impossible
+        from harness.bench_refusals import faults_of, refuse_impossible
         from harness.dut.kinds import DutOrder, refuse_for_devices
         from harness.verdict import Verdict
 
         bench: BenchKind = self.config.getoption("--wakestorm-bench")
         try:
-            refuse_impossible([self.plan], bench)
+            refuse_impossible([self.plan], faults_of(bench))
             refuse_for_devices([self.plan], DutOrder(), bench)
         except ScenarioError as refused:
             pytest.skip(f"the {bench} bench with simulated cameras can't play it: {refused}")

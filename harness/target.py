@@ -94,10 +94,23 @@ def _prefix(text: str) -> str:
     return text
 
 
+def _dialect(name: str) -> str:
+    if name not in DIALECTS:
+        raise ValueError(f"no such dialect; {did_you_mean(name, list(DIALECTS))}")
+    return name
+
+
+def _skippable(skip: dict[str, str]) -> dict[str, str]:
+    for name in skip:
+        if name not in SKIPPABLE:
+            raise ValueError(f"{name} can not be left out; {' and '.join(SKIPPABLE)} can")
+    return skip
+
+
 Duration = Annotated[int, BeforeValidator(_duration)]
 Variable = Annotated[str, AfterValidator(_variable)]
 Topic = Annotated[str, AfterValidator(_topic)]
-Dialect = Literal[tuple(DIALECTS)]  # type: ignore[valid-type]
+Dialect = Annotated[str, AfterValidator(_dialect)]
 
 
 class _Part(BaseModel):
@@ -189,9 +202,10 @@ class Devices(_Part):
     mac_form: Literal["plain", "colons", "plain-lower", "colons-lower"] = "plain"
     """How the database writes a MAC; on the wire it is plain."""
     dialects: Annotated[tuple[Dialect, ...], Field(min_length=1)] = tuple(DIALECTS)
-    register_by: Literal["hello", "rows"] = Field("hello", alias="register")
+    registered_by: Literal["hello", "writer"] = "hello"
+    """Who makes a camera's row: the server when it first hears it, or `database.writer`."""
     row: dict[str, str | int | float | bool] = {}
-    """Further columns of a device's row, by the target's own names, with `register = "rows"`."""
+    """Further columns of a device's row, by the target's own names, with `registered_by = "writer"`."""
 
 
 class Times(_Part):
@@ -224,7 +238,7 @@ class TableNames(_Part):
 class Checks(_Part):
     """Checks that this server can not be held to, each with the reason."""
 
-    skip: dict[Literal[SKIPPABLE], Annotated[str, Field(min_length=3)]] = {}  # type: ignore[valid-type]
+    skip: Annotated[dict[str, Annotated[str, Field(min_length=3)]], AfterValidator(_skippable)] = {}
 
 
 class Target(_Part):
@@ -297,8 +311,8 @@ def _table_mistakes(target: Target, file: str, text: str) -> list[Mistake]:
                     say(("tables", table, part, column), reason, did_you_mean(column, columns))
         if names.absent and table in ("devices", "device_images"):
             say(("tables", table, "absent"), "without this table nothing can be judged", "name the table that has it")
-    if target.devices.register_by == "rows" and target.database.writer is None:
-        say(("devices", "register"), "rows are inserted by database.writer, which is not named")
+    if target.devices.registered_by == "writer" and target.database.writer is None:
+        say(("devices", "registered_by"), "database.writer is not named")
     return found
 
 
@@ -337,7 +351,7 @@ def _keys_at(path: tuple[str, ...]) -> list[str]:
     model = TableNames if len(path) == 2 and path[0] == "tables" else places.get(path)
     if model is None:
         return []
-    return [field.alias or name for name, field in model.model_fields.items()]
+    return list(model.model_fields)
 
 
 def line_of(text: str, path: tuple[str, ...]) -> int:

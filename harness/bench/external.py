@@ -91,7 +91,7 @@ class ExternalBench:
             writer = await connect(self.target, database.writer, "database.writer", WRITER_SETTINGS)
             self._ends.callback(writer.terminate)
             self.owner = MappedConnection(writer, tables, devices)
-            if self.target.devices.register_by == "rows" and devices:
+            if self.target.devices.registered_by == "writer" and devices:
                 await register(writer, tables, list(devices))
         families = {device.mac: dialect_called(profile_of(device).dialect).family for device in self.plan.devices}
         names = TopicNames(self.target.topics, families)

@@ -108,7 +108,7 @@ class _Night:
     def _new_loop(self) -> asyncio.AbstractEventLoop:
         if self._job.order.bench == "processes":
             return asyncio.new_event_loop()
-        cluster = self._job.around.cluster
+        cluster = self._job.around.own_cluster
         loop = VirtualLoop(began_us=0 if self._resumed is None else self._resumed.bench.now_us)
         if not cluster.is_unix:
             loop.admit_postgres(cluster.host, cluster.port)
@@ -116,7 +116,7 @@ class _Night:
 
     def _new_bench(self) -> Any:
         job, found = self._job, self._resumed
-        where = (self._plan, self._history, job.around.cluster, job.database, job.around.template, job.folder)
+        where = (self._plan, self._history, job.around.own_cluster, job.database, job.around.template, job.folder)
         if job.order.bench == "processes":
             bench = ProcessesBench(*where, broker=job.order.broker)
             bench.gives_every_line = True  # which of them the nemesis will strike, nobody knows yet
