@@ -92,7 +92,7 @@ def _of_device(device: PlannedDevice, target: Target, place: Place) -> Iterator[
         yield place, f"{device.name} is {device.provisioning}: how devices are admitted is the target's own", OWN_BENCH
     if device.cron != cron_of_interval(device.interval_ms):
         yield place, f"{device.name} has a wake schedule that the server would have to know", OWN_BENCH
-    if not device.mac.startswith((MAC_PREFIX, target.devices.mac_prefix)):
+    if not device.mac.startswith(MAC_PREFIX) or device.mac[8:] != f"{device.index:04X}":
         reason = f"{device.name} has the id {device.mac}; before a target cameras have ids of a range of their own"
         yield place, reason, "leave out `mac`"
 

@@ -111,7 +111,7 @@ def roles_of(database: Any, name: str) -> dict[str, str]:
         GRANT CONNECT ON DATABASE {database.name} TO {name}_reader, {name}_writer;
         GRANT USAGE ON SCHEMA public TO {name}_reader, {name}_writer;
     """
-    run_blocking(_executed(database.superuser_dsn, grants))
+    run_blocking(executed(database.superuser_dsn, grants))
     return {
         "LAB_MQTT_USER": "lab",
         "LAB_MQTT_PASSWORD": MQTT_PASSWORD,
@@ -122,7 +122,8 @@ def roles_of(database: Any, name: str) -> dict[str, str]:
     }
 
 
-async def _executed(dsn: str, text: str) -> None:
+async def executed(dsn: str, text: str) -> None:
+    """Runs statements."""
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute(text)
