@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -26,12 +27,13 @@ from harness.bench.external_database import (
     taken_macs,
     writing,
 )
-from harness.bench.external_links import TargetTap, TopicNames
+from harness.bench.external_links import TargetTap, TopicNames, links_to
 from harness.bench.postgres import run_blocking
 from harness.errors import BenchUnavailable, InternalError, WakestormError
 from harness.target import Target, TargetError, Topics, read_target
 from harness.target_view import TargetSeen
 from server.wire.topics import Family
+from simulator.link import LinkSettings
 from tests.support.second_server import SCHEMA
 from tests.support.target_world import MQTT_PASSWORD, TargetWorld, executed, roles_of, url_of
 
@@ -198,6 +200,43 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     return paths
 
 
+class TlsDoor:
+    """TLS before a plain port, in a thread of its own: paho shakes hands while its loop waits."""
+
+    def __init__(self, port: int, context: ssl.SSLContext) -> None:
+        self._to = port
+        self._context = context
+        self._writers: list[asyncio.StreamWriter] = []
+        self._opened = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        self.port = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._opened.wait(20)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join()
+
+    async def _serve(self) -> None:
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        door = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._context)
+        self.port = door.sockets[0].getsockname()[1]
+        self._opened.set()
+        await self._end.wait()
+        door.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.sleep(0.05)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self._to)
+        self._writers += [writer, to_writer]
+        await asyncio.gather(piped(reader, to_writer), piped(to_reader, writer), return_exceptions=True)
+
+
 async def piped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while data := await reader.read(65_536):
         writer.write(data)
@@ -223,24 +262,28 @@ def test_cameras_speak_tls_with_a_login(tmp_path: Path, monkeypatch: pytest.Monk
     names = TopicNames(Topics(), {OWN: Family.ESP32CAM})
 
     async def spoken(port: int) -> None:
-        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            to_reader, to_writer = await asyncio.open_connection("127.0.0.1", port)
-            await asyncio.gather(piped(reader, to_writer), piped(to_reader, writer), return_exceptions=True)
-
-        door = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
-        tls_port = door.sockets[0].getsockname()[1]
         heard: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
-        target = tls_target(tmp_path, tls_port)
+        told: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+        target = tls_target(tmp_path, port)
         tap = TargetTap(target, names, OWN, lambda topic, payload: heard.put_nowait((topic, payload)))
         await tap.connect()
-        await tap.publish(f"ESP32CAM/{OWN}/status", b"hello", qos=1, retain=False)
+        settings = LinkSettings("127.0.0.1", port, "cam", filters=((f"ESP32CAM/{OWN}/cmd", 1),))
+        camera = links_to(target, names)(settings, lambda *message: told.put_nowait(message), lambda _reason: None)
+        await camera.connect()
+        await camera.publish(f"ESP32CAM/{OWN}/status", b"hello")
+        for number in range(50):
+            await tap.publish(f"ESP32CAM/{OWN}/cmd", b"%d" % number * 300, qos=1, retain=False)
         async with asyncio.timeout(20):
             assert await heard.get() == (f"ESP32CAM/{OWN}/status", b"hello")
-        strict = tls_target(tmp_path, tls_port, ca="")
+            assert [(await told.get())[1] for _ in range(50)] == [b"%d" % number * 300 for number in range(50)]
+        camera.cut()
+        strict = tls_target(tmp_path, port, ca="")
         with pytest.raises(BenchUnavailable, match="certificate"):
             await TargetTap(strict, names, OWN, lambda topic, payload: None).connect()
         await tap.close()
-        door.close()
 
-    with BrokerProcess("iotcore", tmp_path / "broker", login=("lab", MQTT_PASSWORD)) as broker:
-        asyncio.run(spoken(broker.port))
+    with (
+        BrokerProcess("iotcore", tmp_path / "broker", login=("lab", MQTT_PASSWORD)) as broker,
+        TlsDoor(broker.port, context) as door,
+    ):
+        asyncio.run(spoken(door.port))
