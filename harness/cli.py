@@ -16,7 +16,7 @@ import typer
 
 from harness import cli_benchmarks, cli_console, cli_report, cli_soak
 from harness.cli_boards import boards
-from harness.cli_choices import BoardsFile, BrokerChoice, RunBenchChoice, TargetFile
+from harness.cli_choices import BoardsFile, BrokerChoice, RunBench, RunBenchChoice, TargetFile
 from harness.cli_database import DatabaseUrl, database
 from harness.cli_doctor import EXIT_CODES_HELP as DOCTOR_EXIT_CODES
 from harness.cli_doctor import doctor
@@ -102,13 +102,7 @@ def run(
     seed: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Use this seed instead of the scenarios' own.")
     ] = None,
-    bench: Annotated[
-        RunBenchChoice | None,
-        typer.Option(
-            help="embedded: virtual time; processes: real server, broker and sockets; external: your own server, named "
-            "by --target. Default: embedded, but processes where --dut names boards, external with --target."
-        ),
-    ] = None,
+    bench: RunBench = None,
     target: TargetFile = None,
     broker: Annotated[BrokerChoice, typer.Option(help="Broker of the processes bench.")] = BrokerChoice.iotcore,
     dut: cli_console.DutKind = "simulated",

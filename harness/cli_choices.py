@@ -24,6 +24,14 @@ class RunBenchChoice(StrEnum):
     external = "external"
 
 
+RunBench = Annotated[
+    RunBenchChoice | None,
+    typer.Option(
+        help="embedded: virtual time; processes: real server, broker and sockets; external: your own server, named by "
+        "--target. Default: embedded, but processes where --dut names boards, external with --target."
+    ),
+]
+
 TargetFile = Annotated[
     Path | None,
     typer.Option(
