@@ -113,7 +113,8 @@ def run_command(order: RunOrder) -> int:
     finally:
         terminal.close()
         if aim is not None:
-            print("\n".join(cleaned(aim)), file=sys.stderr)
+            for line in cleaned(aim):
+                print(line, file=sys.stderr)
         _report(files.folder)
         _drop_what_is_empty(errors_log)
     if not order.as_json:
@@ -131,6 +132,8 @@ def _aim(order: RunOrder, duts: DutOrder) -> Aim | None:
         raise UsageError("--bench external needs --target FILE", hint="docs/external.md has a whole file")
     if duts.kind != "simulated":
         raise UsageError("--bench external plays simulated cameras only", hint=f"leave --dut {duts.word} out")
+    if order.retries:
+        raise UsageError("--retries is not for --bench external", hint="the rows of the first try would still be there")
     aim = aimed(order.selection, order.target)
     print("\n".join(words_before(aim)), file=sys.stderr)
     return aim

@@ -73,6 +73,8 @@ def _told(found: RunDifference) -> list[str]:
 def replay_command(where: str, workers: int | None) -> int:
     """Plays the scenarios again and compares; returns the exit code."""
     run, results = _chosen(where)
+    if run.document.bench == "external":
+        raise UsageError(f"{where}: a run before a target can not be replayed", hint="its failures name the command")
     bench: BenchKind = "processes" if run.document.bench == "processes" else "embedded"
     recorded = run.histories({result.id for result in results})
     headers = {name: msgspec.json.decode(text.split("\n", 1)[0]) for name, text in recorded.items()}

@@ -192,11 +192,24 @@ def _of_rows(step: Expect, tables: TheirTables) -> Iterator[_Refusal]:
                 if name not in known:
                     hint = f"tables.{table}.columns of the target; there is {did_you_mean(name, known)}"
                     yield step.place, f"expect rows: the target's {table} has no {name}", hint
+            yield from _of_values(step.place, table, [where, *(are or ())], tables.target)
         case SqlSubject(sql=sql):
             for problem in problems(sql, tables=tuple(tables.columns)):
                 yield step.place, f"expect sql: {problem.reason}", "tables of the target names what there is"
         case _:
             pass
+
+
+def _of_values(place: Place, table: str, rows: Sequence[Mapping[str, object]], target: Target) -> Iterator[_Refusal]:
+    """Where the target's words for a column are listed, the others have no counterpart."""
+    names = target.tables.get(table)
+    for column, words in {} if names is None else names.values.items():
+        for row in rows:
+            said = row.get(column)
+            for word in said if isinstance(said, list) else [said]:
+                if isinstance(word, str) and word not in words:
+                    reason = f"expect rows: the target has no {column} {word}"
+                    yield place, reason, f"tables.{table}.values.{column} of the target has {', '.join(words)}"
 
 
 def _of_checks(plan: Plan, tables: TheirTables) -> Iterator[_Refusal]:

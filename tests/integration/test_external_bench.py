@@ -72,11 +72,14 @@ def world(tmp_path: Path, database: object) -> Iterator[World]:
 
 def run(folder: Path, target: Path, world: TargetWorld, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`wakestorm run --bench external` in that folder."""
-    command = [sys.executable, "-P", "-m", "harness.cli", "run", "--bench", "external", "--target", target.name]
+    return command(folder, world.environment, "--bench", "external", "--target", target.name, *arguments)
+
+
+def command(folder: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*command, *arguments],
+        [sys.executable, "-P", "-m", "harness.cli", "run", *arguments],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | world.environment,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -145,3 +148,34 @@ def test_a_foreign_server_that_is_broken_fails(
     assert f"check {check}" in done.stderr
     assert "left in the target:" in done.stderr
     assert "--bench external --target target.toml" in done.stderr
+
+
+def test_options_that_contradict_each_other(tmp_path: Path) -> None:
+    (tmp_path / "target.toml").write_text("")
+    for words, said in {
+        ("--bench", "external"): "needs --target FILE",
+        ("--bench", "embedded", "--target", "target.toml"): "--target is for --bench external",
+        ("--target", "target.toml", "--dut", "virtual"): "simulated cameras only",
+        ("--target", "target.toml", "--retries", "2"): "--retries is not for --bench external",
+        ("--target", "target.toml"): "target.toml:1: broker: is missing",
+    }.items():
+        done = command(tmp_path, {}, *words, scenario(tmp_path, "photo", PHOTO))
+        assert done.returncode == 64, done.stderr
+        assert said in done.stderr
+
+
+def test_a_broker_that_is_not_there_ends_the_run(tmp_path: Path, world: World) -> None:
+    there = world()
+    path = there.file(tmp_path)
+    path.write_text(path.read_text().replace(f"127.0.0.1:{there.port}", "127.0.0.1:1"))
+    done = run(tmp_path, path, there, scenario(tmp_path, "photo", PHOTO))
+    assert done.returncode == 3, done.stderr
+    assert "the target's broker 127.0.0.1:1" in done.stderr
+
+
+def test_a_named_file_must_fit(tmp_path: Path, world: World) -> None:
+    there = world()
+    done = run(tmp_path, there.file(tmp_path), there, scenario(tmp_path, "crash", CRASH))
+    assert done.returncode == 64, done.stderr
+    assert "mine/crash.yaml:7: steps[1].server: server: crash" in done.stderr
+    assert there.ask("SELECT count(*) FROM cams") == [(0,)]

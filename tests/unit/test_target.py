@@ -144,6 +144,15 @@ def test_checks_say_what_they_lack(tmp_path: Path) -> None:
     assert not {"no_lost_image", "no_doubled_image", "no_damaged_image", "released_is_stored"} & left.keys()
 
 
+def test_a_value_without_counterpart_is_refused(tmp_path: Path) -> None:
+    names = '[tables.device_images]\nvalues = {status = {receiving = "arriving", complete = "whole"}}\n'
+    given = target(tmp_path, GOOD + names)
+    step = "expect: {{rows: {{table: device_images, where: {{status: [complete, {}]}}, count: 1}}}}"
+    found = refusals_of_target(plan(step.format("pending")), given, START_DEFAULT_MS, tables_of(given))
+    assert [one.reason for one in found] == ["expect rows: the target has no status pending"]
+    assert not refusals_of_target(plan(step.format("receiving")), given, START_DEFAULT_MS, tables_of(given))
+
+
 def plan(step: str) -> Plan:
     return plans_of(loaded(with_steps(f"- {step}")))[0]
 
