@@ -9,10 +9,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.target_world import SECRETS, TargetWorld, target_world
+from harness.bench.brokers import BrokerProcess
+from harness.cli import exit_code_of
+from tests.support.server_process import ServerProcess
+from tests.support.target_world import SECRETS, TARGET, TargetWorld, target_world, url_of
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_S = 180.0
@@ -55,6 +59,20 @@ MISSING_COLUMN = PHOTO.replace(
     '  - expect: {sql: "SELECT retry_count FROM device_images", rows: 1}',
 )
 HOURS = PHOTO.replace("  - wake: yard", "  - wake: yard\n  - advance: 3h")
+
+REFERENCE = """\
+[broker]
+url = "mqtt://127.0.0.1:{port}"
+[database]
+url = "{url}"
+reader = {{user_variable = "LAB_READER", password_variable = "LAB_READER_PASSWORD"}}
+writer = {{user_variable = "LAB_WRITER", password_variable = "LAB_WRITER_PASSWORD"}}
+[devices]
+registered_by = "writer"
+row = {{provisioning_status = "mapped", wake_schedule_cron = "0 */3 * * *", device_type = "virtual"}}
+[store]
+folder = "objects"
+"""
 
 World = Callable[..., TargetWorld]
 
@@ -150,18 +168,53 @@ def test_a_foreign_server_that_is_broken_fails(
     assert "--bench external --target target.toml" in done.stderr
 
 
-def test_options_that_contradict_each_other(tmp_path: Path) -> None:
+def test_options_that_contradict_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "target.toml").write_text("")
+    photo = scenario(tmp_path, "photo", PHOTO)
     for words, said in {
-        ("--bench", "external"): "needs --target FILE",
-        ("--bench", "embedded", "--target", "target.toml"): "--target is for --bench external",
-        ("--target", "target.toml", "--dut", "virtual"): "simulated cameras only",
-        ("--target", "target.toml", "--retries", "2"): "--retries is not for --bench external",
-        ("--target", "target.toml"): "target.toml:1: broker: is missing",
+        ("run", "--bench", "external"): "needs --target FILE",
+        ("run", "--bench", "embedded", "--target", "target.toml"): "--target is for --bench external",
+        ("run", "--target", "target.toml", "--dut", "virtual"): "simulated cameras only",
+        ("run", "--target", "target.toml", "--retries", "2"): "--retries is not for --bench external",
+        ("run", "--target", "target.toml"): "target.toml:1: broker: is missing",
+        ("lint", "--bench", "external"): "--bench external and --target FILE go together",
     }.items():
-        done = command(tmp_path, {}, *words, scenario(tmp_path, "photo", PHOTO))
-        assert done.returncode == 64, done.stderr
-        assert said in done.stderr
+        assert exit_code_of([*words, photo]) == 64
+        assert said in capsys.readouterr().err
+
+
+def test_lint_says_what_a_target_does_not_allow_without_asking_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "target.toml").write_text(TARGET.format(port=1, url="postgresql://nowhere.invalid/x", writer=""))
+    assert exit_code_of(["lint", "--target", "target.toml", scenario(tmp_path, "photo", PHOTO)]) == 0
+    assert exit_code_of(["lint", "--target", "target.toml", scenario(tmp_path, "crash", CRASH)]) == 64
+    assert "mine/crash.yaml:7: steps[1].server: server: crash" in capsys.readouterr().err
+
+
+def test_the_reference_server_is_a_target_too(tmp_path: Path, migrated_database: Any) -> None:
+    cluster, name = migrated_database.cluster, migrated_database.name
+    logins = {"LAB_READER": "ws_reader", "LAB_WRITER": "ws_owner"}
+    passwords = {f"{key}_PASSWORD": cluster.password_of(role) or "none" for key, role in logins.items()}
+    objects = tmp_path / "objects"
+    (tmp_path / "target.toml").write_text(REFERENCE.format(port="{port}", url=url_of(cluster, name)))
+    cut = scenario(
+        tmp_path, "cut", CUT.replace("equals: 2", "equals: 3")
+    )  # it asks for a new photo and for the old one
+    with BrokerProcess("iotcore", tmp_path / "broker") as broker:
+        text = (tmp_path / "target.toml").read_text()
+        (tmp_path / "target.toml").write_text(text.replace("{port}", str(broker.port)))
+        options = ["--database-url", migrated_database.dsn("ws_server"), "--objects", str(objects)]
+        with ServerProcess(tmp_path, *options, "--mqtt-url", f"mqtt://127.0.0.1:{broker.port}"):
+            done = command(tmp_path, logins | passwords, "--target", "target.toml", cut)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "5 images captured: 5 stored" in done.stderr
+    assert "states_legal" not in done.stderr
+    assert "deleted from the target: 2 rows of devices" in done.stderr
 
 
 def test_a_broker_that_is_not_there_ends_the_run(tmp_path: Path, world: World) -> None:
