@@ -202,9 +202,7 @@ def test_the_reference_server_is_a_target_too(tmp_path: Path, migrated_database:
     passwords = {f"{key}_PASSWORD": cluster.password_of(role) or "none" for key, role in logins.items()}
     objects = tmp_path / "objects"
     (tmp_path / "target.toml").write_text(REFERENCE.format(port="{port}", url=url_of(cluster, name)))
-    cut = scenario(
-        tmp_path, "cut", CUT.replace("equals: 2", "equals: 3")
-    )  # it asks for a new photo and for the old one
+    cut = scenario(tmp_path, "cut", CUT.replace("equals: 2", "equals: 3"))  # a new photo beside the old one
     with BrokerProcess("iotcore", tmp_path / "broker") as broker:
         text = (tmp_path / "target.toml").read_text()
         (tmp_path / "target.toml").write_text(text.replace("{port}", str(broker.port)))
