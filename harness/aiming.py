@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -138,6 +139,7 @@ def cleaned(aim: Aim) -> list[str]:
 
 async def _cleaned(aim: Aim) -> list[str]:
     tables, macs = aim.seen.tables, aim.macs
+    await asyncio.sleep(aim.seen.target.time.settle / 1000)  # the server may have something of a stopped run before it
     async with reading(aim.seen.target) as connection:
         there = await own_rows(connection, tables, macs)
         if not there or aim.seen.target.database.writer is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -229,4 +230,28 @@ def test_a_named_file_must_fit(tmp_path: Path, world: World) -> None:
     done = run(tmp_path, there.file(tmp_path), there, scenario(tmp_path, "crash", CRASH))
     assert done.returncode == 64, done.stderr
     assert "mine/crash.yaml:7: steps[1].server: server: crash" in done.stderr
+    assert there.ask("SELECT count(*) FROM cams") == [(0,)]
+
+
+def test_an_interrupted_run_cleans_up_too(tmp_path: Path, world: World) -> None:
+    there = world()
+    name = scenario(tmp_path, "long", PHOTO.replace("drain: {wakes: 1}", "drain: {wakes: 5}"))
+    target = there.file(tmp_path)
+    running = subprocess.Popen(
+        [sys.executable, "-P", "-m", "harness.cli", "run", "--target", target.name, name],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | there.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        while running.poll() is None and not there.ask("SELECT 1 FROM snaps"):
+            pass  # each look is a connection of its own
+        running.send_signal(signal.SIGINT)
+        said, _ = running.communicate(timeout=PATIENCE_S)
+    finally:
+        running.kill()
+    assert running.returncode == 130, said
+    assert "deleted from the target: 1 row of cams" in said
     assert there.ask("SELECT count(*) FROM cams") == [(0,)]
