@@ -278,8 +278,9 @@ def read_target(path: Path) -> Target:
         target = Target.model_validate(values)
     except ValidationError as error:
         found = [one for one in error.errors() if one["type"] != "too_short" or len(error.errors()) == 1]
-        raise TargetError(_mistake(shown, text, one) for one in found) from None
-    mistakes = list(_table_mistakes(target, shown, text))
+        mistakes = [_mistake(shown, text, one) for one in found]
+        raise TargetError([*mistakes, *_unknown_tables(values.get("tables"), shown, text)]) from None
+    mistakes = _table_mistakes(target, shown, text)
     if mistakes:
         raise TargetError(mistakes)
     return _with_paths_from(target, path.resolve().parent)
@@ -292,8 +293,17 @@ def _with_paths_from(target: Target, folder: Path) -> Target:
     return target.model_copy(update={"broker": target.broker.model_copy(update=files), "store": store})
 
 
+def _unknown_tables(names: Any, file: str, text: str) -> list[Mistake]:
+    reason = "no table of wakestorm is called so"
+    return [
+        Mistake(file, line_of(text, ("tables", name)), f"tables.{name}", reason, did_you_mean(name, list(COLUMNS)))
+        for name in (names if isinstance(names, dict) else ())
+        if name not in COLUMNS
+    ]
+
+
 def _table_mistakes(target: Target, file: str, text: str) -> list[Mistake]:
-    found: list[Mistake] = []
+    found = _unknown_tables(target.tables, file, text)
 
     def say(path: tuple[str, ...], reason: str, hint: str | None = None) -> None:
         found.append(Mistake(file, line_of(text, path), ".".join(path), reason, hint))
@@ -301,7 +311,6 @@ def _table_mistakes(target: Target, file: str, text: str) -> list[Mistake]:
     for table, names in target.tables.items():
         known = COLUMNS.get(table)
         if known is None:
-            say(("tables", table), "no table of wakestorm is called so", did_you_mean(table, list(COLUMNS)))
             continue
         columns = [*known, *OBJECT_COLUMNS] if table == "device_images" else list(known)
         for part in ("columns", "values"):

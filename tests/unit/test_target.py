@@ -80,6 +80,19 @@ def test_a_mistake_is_named_with_its_line_and_shows_no_secret(tmp_path: Path, ol
     assert "hunter2" not in said
 
 
+def test_all_mistakes_are_shown_at_once(tmp_path: Path) -> None:
+    said = mistake(tmp_path, GOOD.replace("reader =", "raeder =").replace("tables.devices", "tables.device"))
+    assert said.count("\n") == 2
+    assert "tables.device: no table" in said
+
+
+def test_the_file_of_the_document_is_valid(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "external.md").read_text()
+    given = target(tmp_path, page.partition("```toml\n")[2].partition("```")[0])
+    assert given.broker.address == ("broker.staging.example", 8883)
+    assert given.tables["device_wake_sessions"].absent
+
+
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="No such file"):
         read_target(tmp_path / "none.toml")
