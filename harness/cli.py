@@ -14,7 +14,7 @@ from typing import Annotated, Final
 
 import typer
 
-from harness import cli_benchmarks, cli_console, cli_report, cli_soak
+from harness import cli_benchmarks, cli_console, cli_hostile, cli_report, cli_soak
 from harness.cli_boards import boards
 from harness.cli_choices import BoardsFile, BrokerChoice, RunBench, RunBenchChoice, TargetFile
 from harness.cli_database import DatabaseUrl, database
@@ -72,6 +72,7 @@ def options(
 
 
 app.add_typer(database)
+cli_hostile.register(cli_benchmarks.app)
 app.add_typer(cli_benchmarks.app)
 cli_console.register(app, EXIT_CODES_HELP)
 cli_report.register(app, EXIT_CODES_HELP)

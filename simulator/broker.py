@@ -37,6 +37,7 @@ from server.wire.mqtt_codec import (
 )
 from simulator.broker_effects import (
     Access,
+    Admitted,
     Authenticate,
     BrokerLimits,
     CloseConnection,
@@ -50,6 +51,7 @@ from simulator.broker_session import Message, Session
 
 __all__ = [
     "Access",
+    "Admitted",
     "Authenticate",
     "Broker",
     "BrokerLimits",
@@ -76,6 +78,7 @@ class _Connection:
     session: Session | None = None
     keep_alive_ms: int = 0
     will: Will | None = None
+    mount_point: str = ""
 
 
 @dataclass(slots=True)
@@ -258,7 +261,7 @@ class Broker:
         send = self._exchange.send
         match packet:
             case Publish():
-                self._publish(connection, session, packet)
+                self._publish(connection, link, session, packet)
             case Puback(packet_id):
                 send(connection, *session.acknowledged(packet_id, qos=1))
             case Pubrec(packet_id):
@@ -290,15 +293,15 @@ class Broker:
             send(connection, Connack(return_code=2))
             self._close(connection, "empty client id without clean session")
             return
-        code = self.authenticate(packet) if self.authenticate is not None else 0
-        if code:
-            send(connection, Connack(return_code=code))
-            self._close(connection, f"refused with return code {code}")
+        answer = self.authenticate(packet) if self.authenticate is not None else 0
+        if isinstance(answer, int) and answer:
+            send(connection, Connack(return_code=answer))
+            self._close(connection, f"refused with return code {answer}")
             return
-        client_id = packet.client_id
-        while not client_id or (not packet.client_id and client_id in self._exchange.sessions):
-            self._names_given += 1
-            client_id = f"auto-{self._names_given}"
+        if isinstance(answer, Admitted):
+            client_id, link.mount_point = answer.client_id, answer.mount_point
+        else:
+            client_id = self._client_id_of(packet)
         before = self._exchange.sessions.get(client_id)
         if before is not None and before.connection is not None:
             self._close(before.connection, "taken over")
@@ -313,8 +316,16 @@ class Broker:
         send(connection, Connack(session_present=is_present))
         send(connection, *session.resume(dup=self.redelivers_with_dup))
 
-    def _publish(self, connection: int, session: Session, packet: Publish) -> None:
-        message = Message(topic=packet.topic, payload=packet.payload, qos=packet.qos, retain=packet.retain)
+    def _client_id_of(self, packet: Connect) -> str:
+        client_id = packet.client_id
+        while not client_id or (not packet.client_id and client_id in self._exchange.sessions):
+            self._names_given += 1
+            client_id = f"auto-{self._names_given}"
+        return client_id
+
+    def _publish(self, connection: int, link: _Connection, session: Session, packet: Publish) -> None:
+        topic = link.mount_point + packet.topic
+        message = Message(topic=topic, payload=packet.payload, qos=packet.qos, retain=packet.retain)
         if packet.qos == 2:
             assert packet.packet_id is not None
             session.incoming_qos2[packet.packet_id] = message
@@ -347,5 +358,6 @@ class Broker:
         session, will = link.session, link.will
         self._exchange.leave(session)
         if will is not None:
-            message = Message(topic=will.topic, payload=will.payload, qos=will.qos, retain=will.retain)
+            topic = link.mount_point + will.topic
+            message = Message(topic=topic, payload=will.payload, qos=will.qos, retain=will.retain)
             self._exchange.route(message, client_id=session.client_id)

@@ -50,8 +50,17 @@ Effect = SendBytes | CloseConnection | Routed | Dropped
 Access = Callable[[str, str, str], bool]
 """(client id, "publish" | "subscribe" | "receive", topic or filter) -> whether it may."""
 
-Authenticate = Callable[[Connect], int]
-"""CONNECT -> CONNACK return code; 0 lets it in."""
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A client is let in under this client id, whatever it asked for; `mount_point` goes before what it publishes."""
+
+    client_id: str
+    mount_point: str = ""
+
+
+Authenticate = Callable[[Connect], int | Admitted]
+"""CONNECT -> CONNACK return code, 0 lets it in under the client id that it asked for; or what it is let in as."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,21 +7,22 @@ does wrong by nature is not hidden here; tests/conformance says it. Blocking cal
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.util
 import json
 import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
-from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Self
 
 from harness.errors import BenchUnavailable
+from server.wire.mosquitto import hashed, password_file
 from server.wire.mqtt_codec import Connack, Connect, Decoder, Disconnect, MalformedPacket, encode
 
 BrokerKind = Literal["iotcore", "mosquitto"]
@@ -39,7 +40,9 @@ PORT_TRIES_MAX: Final = 5
 """A free port may be taken by another process before the broker binds it; then another one is tried."""
 
 LOG_TAIL_CHARS: Final = 1500
-_HASH_ROUNDS: Final = 101
+_SALT: Final = b"no secret"
+"""A login of a bench lasts as long as the bench."""
+
 _LAUNCHER: Final = Path(__file__).with_name("die_with_parent.py")
 
 
@@ -65,6 +68,14 @@ def missing_reason(kind: BrokerKind, environment: Mapping[str, str]) -> str | No
     return f"mosquitto is not installed: apt install mosquitto, or name it in {MOSQUITTO_VARIABLE}"
 
 
+@dataclass(frozen=True, slots=True)
+class OwnConfiguration:
+    """mosquitto.conf as somebody else wants it, for a folder and a port; `tls` is what its first client needs."""
+
+    text: Callable[[Path, int], str]
+    tls: ssl.SSLContext | None = None
+
+
 class BrokerProcess:
     """One broker and its folder. Start it from a thread that outlives it: Linux ends it with that thread.
 
@@ -80,9 +91,11 @@ class BrokerProcess:
         port: int | None = None,
         environment: Mapping[str, str] | None = None,
         login: tuple[str, str] | None = None,
+        configuration: OwnConfiguration | None = None,
     ) -> None:
         self.kind: BrokerKind = kind
         self.login = login
+        self._configuration = configuration
         self.folder = folder
         self.host = HOST
         self._wanted_port = port
@@ -115,7 +128,7 @@ class BrokerProcess:
         self.folder.mkdir(parents=True, exist_ok=True)
         port = self._port or self._wanted_port
         for tries_left in reversed(range(1 if port else PORT_TRIES_MAX)):
-            self._port = port or _free_port()
+            self._port = port or free_port()
             if port and _is_taken(port):
                 raise BenchUnavailable(f"port {port} of {HOST} is in use", hint="name another port, or none")
             if self._launch():
@@ -182,7 +195,7 @@ class BrokerProcess:
                 env=self._environment,
             )
         for _ in range(START_TRIES_MAX):
-            if _answers(self._port, self.login):
+            if _answers(self._port, self.login, None if self._configuration is None else self._configuration.tls):
                 return True
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(TRY_INTERVAL_S)
@@ -193,6 +206,10 @@ class BrokerProcess:
     def _mosquitto(self) -> list[str]:
         binary = find_mosquitto(self._environment)
         assert binary is not None
+        path = self.folder / "mosquitto.conf"
+        if self._configuration is not None:
+            path.write_text(f"user root\nlog_dest stderr\n{self._configuration.text(self.folder, self._port)}")
+            return [binary, "-c", str(path.resolve())]
         settings = {
             "listener": f"{self._port} {HOST}",
             "user": "root",  # else started as root it becomes another user, who cannot write the folder
@@ -209,9 +226,8 @@ class BrokerProcess:
         if self.login is not None:
             passwords = self.folder / "passwords"
             passwords.touch(mode=0o600)
-            passwords.write_text(_hashed(*self.login))
+            passwords.write_text(password_file([(self.login[0], hashed(self.login[1], _SALT))]))
             settings["password_file"] = str(passwords.resolve())
-        path = self.folder / "mosquitto.conf"
         path.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
         return [binary, "-c", str(path.resolve())]
 
@@ -264,14 +280,8 @@ _IOTCORE_LOGIN: Final = """
 """
 
 
-def _hashed(user: str, password: str) -> str:
-    """A line of mosquitto's password file: PBKDF2 with SHA-512, as mosquitto_passwd writes it."""
-    salt = hashlib.sha256(f"{user}:{password}".encode()).digest()[:12]
-    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _HASH_ROUNDS)
-    return f"{user}:$7${_HASH_ROUNDS}${b64encode(salt).decode()}${b64encode(digest).decode()}\n"
-
-
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -288,10 +298,13 @@ def _is_taken(port: int) -> bool:
         return False
 
 
-def _answers(port: int, login: tuple[str, str] | None) -> bool:
+def _answers(port: int, login: tuple[str, str] | None, tls: ssl.SSLContext | None) -> bool:
     """Whether a broker takes a CONNECT there: a listening socket alone proves nothing."""
     try:
-        with socket.create_connection((HOST, port), timeout=1.0) as wire:
+        with contextlib.ExitStack() as ends:
+            wire: socket.socket = ends.enter_context(socket.create_connection((HOST, port), timeout=1.0))
+            if tls is not None:
+                wire = ends.enter_context(tls.wrap_socket(wire, server_hostname=HOST))
             user, password = login or (None, "")
             hello = Connect(
                 client_id="wakestorm-probe",

@@ -35,14 +35,8 @@ class Channel(StrEnum):
 UPLINK: Final = (Channel.STATUS, Channel.DATA)
 DOWNLINK: Final = (Channel.CMD, Channel.ACK, Channel.RETRY)
 
-WHO_MAY: Final[dict[Channel, tuple[str, str]]] = {
-    Channel.STATUS: ("device publishes", "server subscribes"),
-    Channel.DATA: ("device publishes", "server subscribes"),
-    Channel.CMD: ("server publishes", "device subscribes"),
-    Channel.ACK: ("server publishes", "device subscribes"),
-    Channel.RETRY: ("server publishes", "device subscribes"),
-}
-"""The access rules a broker should enforce: a device only within its own id."""
+ENROLMENT_PREFIX: Final = "enrol/"
+"""Before the topic of a newcomer's HELLO: a broker puts it there, since newcomers share one login."""
 
 FENCE_ID: Final = "SYSTEM:FENCE"
 """In the place of a device id: a message of a test bench, which only a server with a test clock takes."""
