@@ -16,6 +16,10 @@ def fleet(
     length: Annotated[
         str, typer.Option("--for", metavar="DURATION", help="No wake begins after that; those begun may finish.")
     ] = "10m",
+    grace: Annotated[
+        str,
+        typer.Option(metavar="DURATION", help="After --for: to bring in what is held; then all are cut off."),
+    ] = "10m",
     spread: Annotated[
         str, typer.Option(metavar="DURATION", help="First wakes are spread over this. 0s: all at once. [--wake-every]")
     ] = "",
@@ -67,6 +71,7 @@ def fleet(
         devices=devices,
         wake_every=wake_every,
         length=length,
+        grace=grace,
         spread=spread or wake_every,
         image=image,
         chunk=chunk,

@@ -115,6 +115,8 @@ class Fleet:
         self._changed = asyncio.Event()
         self._wake_up: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self.unfinished: dict[int, str] = {}
+        """Cameras that were cut off while awake, and what each waited for."""
         self.roster = Roster(
             plan.devices,
             seed=plan.seed,
@@ -134,7 +136,6 @@ class Fleet:
         while self._goes_on():
             self._changed.clear()
             self._wake_due()
-            self._plan_wake_up()
             await self._changed.wait()
         if self._tasks:
             await asyncio.wait(self._tasks)
@@ -148,6 +149,7 @@ class Fleet:
     def abandon(self) -> None:
         """Cut every connection now; what was under way stays on the cards."""
         for camera in list(self._awake.values()):
+            self.unfinished[camera.index] = camera.waits_for
             camera.drop()
             self._held[camera.index] = camera.device
             self._counts.failed += 1
@@ -181,24 +183,26 @@ class Fleet:
         return True
 
     def _wake_due(self) -> None:
+        """Wake who is due, and look again when the next one is; where no more may be awake, whoever sleeps or is online
+        looks at once. One reading of the clock for both: who falls due between two readings would sleep for ever."""
         now_ms = self._elapsed_ms()
         for _ in range(WAKES_A_TURN):
             if len(self._awake) >= self.plan.at_once or self._connecting >= self.plan.connects:
                 return
             due = self.roster.take_due(now_ms)
             if due is None:
+                self._look_again_when_due()
                 return
             self._counts.late_ms = max(self._counts.late_ms, now_ms - due[1])
             self._wake(due[0])
         self._loop.call_soon(self._changed.set)
 
-    def _plan_wake_up(self) -> None:
-        """Look again when the next one is due; a camera that sleeps or is online looks at once."""
+    def _look_again_when_due(self) -> None:
         if self._wake_up is not None:
             self._wake_up.cancel()
             self._wake_up = None
         due_ms = self.roster.next_due_ms
-        if due_ms is not None and due_ms > self._elapsed_ms():
+        if due_ms is not None:
             self._wake_up = self._loop.call_at(self._zero_s + due_ms / 1000, self._changed.set)
 
     def _wake(self, index: int) -> None:
@@ -299,7 +303,12 @@ class Fleet:
         """Connections are made and ended beside everything else."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._loop.call_exception_handler({"message": "a camera's connection", "exception": task.exception()})
 
     def new_link(self, index: int, on_message: OnMessage, on_lost: OnLost) -> FleetLink:
         """A link of a camera, not connected yet."""

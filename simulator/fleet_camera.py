@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from server.wire.codec import decode_reply
 from server.wire.errors import RemoteProtocolError
@@ -33,6 +33,15 @@ if TYPE_CHECKING:
     from simulator.fleet import Fleet
 
 CONNECTING = frozenset({State.CONNECTING, State.JOINING})
+WAITS: Final = {
+    State.CONNECTING: "Wi-Fi",
+    State.JOINING: "CONNACK and SUBACK",
+    State.AWAITING_ANSWER: "an answer to HELLO",
+    State.SENDING: "the PUBACK of what it sends",
+    State.AWAITING_ACK: "the final ACK",
+    State.LINGERING: "its time to sleep",
+    State.HUNG: "its watchdog",
+}
 
 
 class FleetCamera:
@@ -71,6 +80,11 @@ class FleetCamera:
     def is_connecting(self) -> bool:
         """Not online yet."""
         return self.device.state in CONNECTING
+
+    @property
+    def waits_for(self) -> str:
+        """What it needs to go on, in words."""
+        return WAITS.get(self.device.state, self.device.state.value)
 
     def wake(self) -> None:
         """Begin."""

@@ -15,7 +15,7 @@ from typing import Final
 from harness.bench.brokers import BrokerKind
 from harness.fleet.bench import BrokerAddress, FleetBench, OwnBench, StandingBench
 from harness.fleet.files import FleetFiles
-from harness.fleet.judging import blind_spots, judged, verdict_of
+from harness.fleet.judging import blind_spots, judged, unfinished_words, verdict_of
 from harness.fleet.limits import check_broker, check_files, source_hosts
 from harness.fleet.order import FleetOrder, FleetState
 from harness.fleet.shards import LocalShards, Shards
@@ -132,14 +132,24 @@ async def fleet_on(command: FleetCommand, bench: FleetBench) -> FleetResult:
     not_begun = int(state.sums()["not_begun"])
     if not_begun:
         doubts.append(f"{not_begun} cameras did not wake any more, because the fleet was stopped")
-    held = frozenset(state.held_sha256)
+    doubts += unfinished_words(state.unfinished)
+    held = frozenset(state.held_sha256) | _unknown(command, state)
     ledger = await judged(bench, state.captures, held)
     blind = await blind_spots(bench)
     if blind is not None:
         doubts.append(blind)
     sums = totals(ledger)
-    verdict, reasons = verdict_of(sums, doubts)
+    is_drained = not (state.lost or state.unfinished or not_begun)
+    verdict, reasons = verdict_of(sums, doubts, is_drained=is_drained)
     return FleetResult(state, ledger, sums, verdict, reasons, monotonic_s() - began_s, bool(received))
+
+
+def _unknown(command: FleetCommand, state: FleetState) -> frozenset[str]:
+    """Photos of lost shards: nobody knows whether their cameras still hold them, so none of them counts as lost."""
+    parts = command.order.parts * command.shards
+    return frozenset(
+        capture.sha256 for capture in state.captures if shard_of_camera(capture.index, parts) in state.lost
+    )
 
 
 def _shards_of(command: FleetCommand, orders: list[FleetOrder]) -> Shards:

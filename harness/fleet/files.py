@@ -94,6 +94,7 @@ def _summary(order: FleetOrder, result: FleetResult) -> dict[str, Any]:
         "late_ms": state.late_ms,
         "ledger": asdict(result.totals),
         "lost_shards": {str(part): reason for part, reason in sorted(state.lost.items())},
+        "unfinished": {camera_name(index): what for index, what in sorted(state.unfinished.items())},
         "troubles": state.troubles(),
     }
 

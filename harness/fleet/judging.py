@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -16,6 +16,9 @@ from harness.verdict import Verdict
 from simulator.fleet import camera_mac, camera_name
 
 PAGE_DEVICES: Final = 500
+NAMED_MAX: Final = 5
+"""Cameras named in a sentence."""
+
 _IMAGES: Final = """
 SELECT d.device_mac, i.wire_image_name, i.captured_at, i.status, i.object_key, i.sha256, i.image_size,
     (SELECT count(DISTINCT p.session_id) FROM device_wake_payloads p WHERE p.device_image_id = i.image_id) AS offers
@@ -82,19 +85,39 @@ def _stored(row: asyncpg.Record, names: dict[str, str], bytes_of: Callable[[str]
     )
 
 
-def verdict_of(totals: LedgerTotals, doubts: Iterable[str]) -> tuple[Verdict, list[str]]:
-    """The verdict, and why it is not PASS. `doubts`: reasons for which nothing is proved."""
+def unfinished_words(unfinished: Mapping[int, str]) -> list[str]:
+    """What cameras that were cut off had waited for, one sentence for each thing."""
+    waiting: dict[str, list[int]] = {}
+    for index, what in sorted(unfinished.items()):
+        waiting.setdefault(what, []).append(index)
+    return [_cut_off(what, indexes) for what, indexes in sorted(waiting.items())]
+
+
+def _cut_off(what: str, indexes: Sequence[int]) -> str:
+    names = ", ".join(camera_name(index) for index in indexes[:NAMED_MAX])
+    more = f" and {len(indexes) - NAMED_MAX} more" if len(indexes) > NAMED_MAX else ""
+    count = "1 camera was" if len(indexes) == 1 else f"{len(indexes)} cameras were"
+    return f"{count} cut off at the end of the fleet, waiting for {what}: {names}{more}"
+
+
+def verdict_of(totals: LedgerTotals, doubts: Iterable[str], *, is_drained: bool = True) -> tuple[Verdict, list[str]]:
+    """The verdict, and why it is not PASS. `doubts`: reasons for which nothing is proved.
+
+    A photo still held counts against the server only where every camera had its last wakes to bring it in.
+    """
     wrong: dict[str, Any] = {
         "lost": totals.lost,
         "doubled": totals.doubled,
         "damaged": totals.damaged,
         "not explained by any capture": totals.unexpected,
-        "still on the card after the fleet was drained": totals.pending,
+        "still on the card after the fleet was drained": totals.pending if is_drained else 0,
     }
     reasons = [f"{count} photos {what}" for what, count in wrong.items() if count]
     if reasons:
         return Verdict.FAIL, reasons
     unproved = list(doubts)
+    if totals.pending:
+        unproved.append(f"{totals.pending} photos were not brought in before the end")
     if not totals.captured:
         unproved.append("no photo was taken")
     return (Verdict.INCONCLUSIVE, unproved) if unproved else (Verdict.PASS, [])

@@ -24,6 +24,8 @@ class FleetOrder:
     wake_every_ms: int
     for_ms: int
     spread_ms: int
+    grace_ms: int = 600_000
+    """After `for_ms`: for those that are awake, and to bring in what is still held. Then all are cut off."""
     seed: int = 1
     profile: str = "esp32s3-cam@3.5.0"
     image_bytes: int = 10_000
@@ -48,6 +50,11 @@ class FleetOrder:
         return replace(
             self, part=part, parts=parts, at_once=-(-self.at_once // parts), connects=-(-self.connects // parts)
         )
+
+    @property
+    def ends_within_s(self) -> float:
+        """From the first wake to the last word of a shard, at most."""
+        return (self.for_ms + self.grace_ms) / 1000
 
     def device_profile(self) -> Profile:
         """The cameras keep their own timer: the server's wake times are whole minutes."""
@@ -124,6 +131,8 @@ class Finished(msgspec.Struct, kw_only=True, frozen=True, tag="finished"):
 
     part: int
     held_sha256: list[str]
+    unfinished: dict[int, str] = {}
+    """Cameras that were cut off while awake, and what each waited for."""
 
 
 class Failed(msgspec.Struct, kw_only=True, frozen=True, tag="failed"):
@@ -191,6 +200,7 @@ class FleetState:
     lost: dict[int, str] = field(default_factory=dict)
     captures: list[Capture] = field(default_factory=list)
     held_sha256: set[str] = field(default_factory=set)
+    unfinished: dict[int, str] = field(default_factory=dict)
 
     def hear(self, said: ShardSays) -> None:
         """One more word of a shard."""
@@ -201,8 +211,9 @@ class FleetState:
             case Finished():
                 self.finished.add(said.part)
                 self.held_sha256.update(said.held_sha256)
+                self.unfinished.update(said.unfinished)
             case Failed():
-                self.lost[said.part] = said.reason
+                self.lost.setdefault(said.part, said.reason)
 
     @property
     def is_over(self) -> bool:

@@ -16,6 +16,7 @@ import msgspec
 
 from harness.errors import BenchUnavailable, UsageError
 from harness.fleet.order import DECODER, Failed, FleetOrder, FleetState, ShardSays
+from harness.fleet.shards import ShardStuck, heard_in_time, last_deadline
 from harness.fleet.worker import files_allowed, run_shard
 
 LOCAL: Final = "local"
@@ -86,8 +87,8 @@ class RayShards:
             made = ray.remote(ShardActor).options(num_cpus=1, max_restarts=0, max_task_retries=0)
             self._actors = {order.part: made.remote(msgspec.json.encode(order)) for order in self._orders}
             async with asyncio.TaskGroup() as group:
-                for part, actor in self._actors.items():
-                    group.create_task(self._follow(ray, part, actor))
+                for order in self._orders:
+                    group.create_task(self._follow(ray, order, self._actors[order.part]))
                 if self._on_started is not None:
                     group.create_task(self._tell_pids(ray))
         finally:
@@ -110,12 +111,16 @@ class RayShards:
         except Exception as error:  # whatever Ray raises: ConnectionError, RuntimeError, ValueError
             raise BenchUnavailable(f"--ray {self._address}: no Ray cluster: {error}") from error
 
-    async def _follow(self, ray: Any, part: int, actor: Any) -> None:
+    async def _follow(self, ray: Any, order: FleetOrder, actor: Any) -> None:
+        part = order.part
         try:
-            while part not in self.state.finished and part not in self.state.lost:
-                for said in await actor.poll.remote():
-                    self.state.hear(DECODER.decode(said))
-                await asyncio.sleep(POLL_EVERY_S)
+            async with last_deadline(order):
+                while part not in self.state.finished and part not in self.state.lost:
+                    for said in await heard_in_time(actor.poll.remote()):
+                        self.state.hear(DECODER.decode(said))
+                    await asyncio.sleep(POLL_EVERY_S)
+        except ShardStuck as error:
+            self.state.hear(Failed(part=part, reason=str(error)))
         except ray.exceptions.RayError as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             self.state.lost[part] = f"its actor died: {reason}"

@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from harness.fleet.order import DECODER, FleetOrder, FleetState, Progress
+from harness.fleet.order import DECODER, Failed, FleetOrder, FleetState, Progress, ShardSays
 
+T = TypeVar("T")
 LINE_BYTES_MAX: Final = 64 * 1024 * 1024
 """Longest line of a shard: the captures of half a second."""
+
+SILENT_S_MAX: Final = 120.0
+"""A shard says where it is twice a second."""
+
+ENDS_LATER_S_MAX: Final = 60.0
+"""From a shard's own last deadline to its last word: its interpreter starts and ends, on a loaded machine too."""
 
 _LAUNCHER: Final = Path(__file__).parents[1] / "bench" / "die_with_parent.py"
 _ROOT: Final = Path(__file__).parents[2]
@@ -31,6 +38,30 @@ class Shards(Protocol):
 
     def stop(self) -> None:
         """Nobody wakes any more; who is awake may finish."""
+
+
+class ShardStuck(Exception):
+    """A shard that nobody waits for any longer."""
+
+
+@asynccontextmanager
+async def last_deadline(order: FleetOrder) -> AsyncIterator[None]:
+    """Raises ShardStuck where the shard has not ended long after its own last deadline."""
+    limit_s = order.ends_within_s + ENDS_LATER_S_MAX
+    try:
+        async with asyncio.timeout(limit_s):
+            yield
+    except TimeoutError:
+        raise ShardStuck(f"it did not end within {limit_s:g} s") from None
+
+
+async def heard_in_time(word: Awaitable[T]) -> T:
+    """What a shard says next; raises ShardStuck where it is silent."""
+    try:
+        async with asyncio.timeout(SILENT_S_MAX):
+            return await word
+    except TimeoutError:
+        raise ShardStuck(f"it said nothing for {SILENT_S_MAX:g} s") from None
 
 
 class LocalShards:
@@ -63,6 +94,11 @@ class LocalShards:
                 with suppress(OSError):
                     process.stdin.write(b"stop\n")
 
+    def _hear(self, said: ShardSays) -> None:
+        self.state.hear(said)
+        if isinstance(said, Progress) and self._on_progress is not None:
+            self._on_progress(said)
+
     async def _run_one(self, order: FleetOrder) -> None:
         path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         process = await asyncio.create_subprocess_exec(
@@ -78,11 +114,13 @@ class LocalShards:
         self.pids[order.part] = process.pid
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(msgspec.json.encode(order) + b"\n")
-        async for line in process.stdout:
-            said = DECODER.decode(line)
-            self.state.hear(said)
-            if isinstance(said, Progress) and self._on_progress is not None:
-                self._on_progress(said)
+        try:
+            async with last_deadline(order):
+                while line := await heard_in_time(process.stdout.readline()):
+                    self._hear(DECODER.decode(line))
+        except ShardStuck as error:
+            self.state.hear(Failed(part=order.part, reason=str(error)))
+            process.kill()
         code = await process.wait()
         if order.part not in self.state.finished and order.part not in self.state.lost:
             self.state.lost[order.part] = f"its process ended with exit code {code} before it had finished"

@@ -29,6 +29,7 @@ class FleetWords:
     devices: int
     wake_every: str
     length: str
+    grace: str
     spread: str
     image: str
     chunk: str
@@ -56,6 +57,7 @@ def command_of(words: FleetWords) -> FleetCommand:
         devices=words.devices,
         wake_every_ms=_duration("--wake-every", words.wake_every, least_ms=1_000),
         for_ms=_duration("--for", words.length),
+        grace_ms=_duration("--grace", words.grace),
         spread_ms=_duration("--spread", words.spread),
         seed=words.seed,
         profile=words.profile,

@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -56,7 +56,11 @@ def rss_bytes() -> int:
 
 
 async def run_shard(order: FleetOrder, say: Callable[[ShardSays], None], stop: asyncio.Event) -> None:
-    """The shard from its first wake to its last; says where it is twice a second."""
+    """The shard from its first wake to its last; says where it is twice a second.
+
+    It ends by `order.ends_within_s` whatever happens. Raises what was raised in any callback or task of a camera: that
+    camera would wait for ever.
+    """
     captures: list[Capture] = []
 
     def captured(index: int, photo: Captured) -> None:
@@ -82,15 +86,34 @@ async def run_shard(order: FleetOrder, say: Callable[[ShardSays], None], stop: a
 
     tell()
     gc.freeze()  # the roster stays: no need to look through it again and again
+    crashed = _first_crash()
     running = asyncio.create_task(fleet.run())
     stopping = asyncio.create_task(_stop(fleet, stop))
-    while not running.done():
-        await asyncio.wait((running,), timeout=SAYS_EVERY_S)
+    last_call = asyncio.get_running_loop().call_later(order.ends_within_s, fleet.abandon)
+    while not running.done() and not crashed.done():
+        await asyncio.wait((running, crashed), timeout=SAYS_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
         tell()
     stopping.cancel()
-    running.result()
+    last_call.cancel()
+    (crashed if crashed.done() else running).result()
     tell()
-    say(Finished(part=order.part, held_sha256=sorted(fleet.held_sha256())))
+    say(Finished(part=order.part, held_sha256=sorted(fleet.held_sha256()), unfinished=fleet.unfinished))
+
+
+def _first_crash() -> asyncio.Future[None]:
+    """Fails with the first exception that the loop would only log; what becomes of sockets is no crash."""
+    loop = asyncio.get_running_loop()
+    crashed: asyncio.Future[None] = loop.create_future()
+
+    def crash(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, Exception) and not isinstance(error, OSError) and not crashed.done():
+            crashed.set_exception(error)
+        else:
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(crash)
+    return crashed
 
 
 async def _stop(fleet: Fleet, stop: asyncio.Event) -> None:
