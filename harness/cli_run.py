@@ -27,7 +27,7 @@ from harness.report.json_lines import JsonLinesReporter
 from harness.report.junit import JunitReporter
 from harness.report.terminal import TerminalReporter
 from harness.run_one import BenchKind
-from harness.selection import Selection, named_files, plans_for
+from harness.selection import Selection, named_files, order_of_whole, plans_for
 from harness.suite import Suite, SuiteOptions
 from harness.verdict import EXIT_INTERRUPTED, exit_code
 
@@ -76,7 +76,7 @@ def run_command(order: RunOrder) -> int:
         files = RunFiles(order.runs_folder, run_name(), wakestorm=version())
     except OSError as error:
         raise UsageError(f"--out {order.runs_folder}: {error.strerror or error}") from error
-    files.shard = "{}/{}".format(*order.selection.shard)
+    files.shard, files.order = "{}/{}".format(*order.selection.shard), order_of_whole(order.selection)
     errors_log = files.folder / ERRORS_LOG
     flakes = None if order.flakes is None else FlakeLedger(order.flakes, files.folder.name)
     options = SuiteOptions(

@@ -10,7 +10,6 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,6 +64,11 @@ def check_fit(shards: Sequence[ShardRun]) -> None:
             one, other = getattr(first.document, what), getattr(shard.document, what)
             if one != other:
                 raise UsageError(f"{first.folder} and {shard.folder} differ in {what}: {one} and {other}")
+        if shard.document.order != first.document.order:
+            raise UsageError(
+                f"{first.folder} and {shard.folder} are parts of different selections",
+                hint="run every shard with the same paths, tags and words",
+            )
         if shard.parts != first.parts:
             raise UsageError(
                 f"{first.folder} is one of {first.parts} shards, {shard.folder} one of {shard.parts}",
@@ -148,6 +152,7 @@ def _document(shards: Sequence[ShardRun], run: str) -> VerdictDocument:
         documents[0],
         run=run,
         shard="1/1",
+        order=(),
         verdict=merged(verdicts),
         interrupted=any(document.interrupted for document in documents),
         wall_s=max(document.wall_s for document in documents),
@@ -157,11 +162,12 @@ def _document(shards: Sequence[ShardRun], run: str) -> VerdictDocument:
 
 
 def _scenarios(documents: Sequence[VerdictDocument]) -> list[ScenarioResult]:
-    """In the order of the whole run: `run --shard` deals scenarios out in turn. A fleet is one scenario again."""
+    """In the order of the whole run, which every shard has noted. A fleet is one scenario again."""
+    results = [result for document in documents for result in document.scenarios]
     if documents[0].bench == FLEET:
-        return [_one_fleet([result for document in documents for result in document.scenarios])]
-    dealt = zip_longest(*(document.scenarios for document in documents))
-    return [result for round_ in dealt for result in round_ if result is not None]
+        return [_one_fleet(results)]
+    place = {scenario: number for number, scenario in enumerate(documents[0].order)}
+    return sorted(results, key=lambda result: place.get(result.id, len(place)))
 
 
 def _one_fleet(results: Sequence[ScenarioResult]) -> ScenarioResult:

@@ -7,7 +7,8 @@ looked for among the scenarios that ship with wakestorm.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +33,7 @@ class Selection:
     substring: str = ""
     seed: int | None = None
     shard: tuple[int, int] = (1, 1)
-    """(i, n): the i-th of n parts, counted from 1."""
+    """(i, n): the i-th of n parts, counted from 1; by `shard_of_scenario`."""
 
 
 def scenario_id(plan: Plan) -> str:
@@ -110,7 +111,19 @@ def plans_for(selection: Selection, *, macs: Sequence[str] | MacsOf = ()) -> lis
     if not plans:
         raise UsageError("no scenario fits paths, tags and words", hint="`wakestorm ls` shows what there is")
     part, parts = selection.shard
-    return plans[part - 1 :: parts]
+    return [plan for plan in plans if shard_of_scenario(scenario_id(plan), parts) == part]
+
+
+def shard_of_scenario(scenario: str, parts: int) -> int:
+    """The part, counted from 1, that a scenario belongs to: by a hash of its id, whatever else is selected."""
+    return 1 + int.from_bytes(sha256(scenario.encode()).digest()[:8], "big") % parts
+
+
+def order_of_whole(selection: Selection) -> tuple[str, ...]:
+    """Ids of the run that the selection is a shard of, in its order; nothing where it is no shard."""
+    if selection.shard[1] == 1:
+        return ()
+    return tuple(scenario_id(plan) for plan in plans_for(replace(selection, shard=(1, 1))))
 
 
 def _contains(plan: Plan, substring: str) -> bool:

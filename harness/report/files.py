@@ -32,6 +32,7 @@ class RunFiles:
     def __init__(self, runs_folder: Path, run_name: str, *, wakestorm: str, goes_on: bool = False) -> None:
         self._wakestorm = wakestorm
         self.shard = "1/1"
+        self.order: tuple[str, ...] = ()
         self._started: SuiteStarted | None = None
         self._ended: dict[str, ScenarioEnded] = {}
         self.folder = runs_folder / run_name if goes_on else new_folder(runs_folder, run_name)
@@ -71,6 +72,7 @@ class RunFiles:
             bench=self._started.bench if self._started else "",
             seed=self._started.seed if self._started else None,
             shard=self.shard,
+            order=self.order,
             verdict=end.verdict,
             interrupted=end.interrupted,
             wall_s=round(end.wall_s, 3),

@@ -34,7 +34,10 @@ class Verdicts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictDocument:
-    """A whole run. `run` is the name of its folder; `scenarios` stand in plan order; `shard` is i/n of all of them."""
+    """A whole run. `run` is the name of its folder; `scenarios` stand in plan order; `shard` is i/n of all of them.
+
+    `order`: the ids of all shards' scenarios in the order of the run without shards; empty where it is no shard.
+    """
 
     version: int
     wakestorm: str
@@ -48,6 +51,7 @@ class VerdictDocument:
     scenarios: tuple[ScenarioResult, ...]
     not_for_dut: tuple[LeftOut, ...] = ()
     shard: str = "1/1"
+    order: tuple[str, ...] = ()
 
 
 def verdict_schema() -> dict[str, Any]:

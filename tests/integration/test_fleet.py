@@ -26,7 +26,7 @@ from harness.fleet.shards import LocalShards
 from harness.ledger import LedgerTotals
 from harness.verdict import Verdict
 
-pytestmark = [pytest.mark.slow, pytest.mark.night]  # real processes in real time; one run of many did not end
+pytestmark = pytest.mark.slow  # real processes in real time
 
 CAMERAS = 8
 ROOT = Path(__file__).parents[2]
@@ -122,6 +122,7 @@ def test_a_killed_shard_is_lost_and_nothing_is_proved() -> None:
     assert verdict_of(LedgerTotals(captured=3, stored=2, lost=1), doubts)[0] is Verdict.FAIL
 
 
+@pytest.mark.night  # Ray takes longer to start than all else here
 def test_a_ray_actor_that_is_killed_is_a_lost_shard() -> None:
     pytest.importorskip("ray")
 
