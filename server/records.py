@@ -1,10 +1,17 @@
-"""A batch's records as rows of the statement `save`: which field of a view stands in which column. Pure."""
+"""A batch's records as rows of `save` and `journal`: which field of a view stands in which column. Pure."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+import msgspec
+
+from server.effects import LogHistory, Reply
+from server.session import Turn
 from server.view import DeviceView, ImageView, SessionView
+from server.wire.messages import Done, MissingChunks, Retry, Sleep
+from server.wire.states import HistoryCategory, HistoryEvent, HistorySeverity
 
 Row = dict[str, Any]
 """A record for `save`: column and value."""
@@ -76,4 +83,48 @@ def session_row(session: SessionView, view: DeviceView) -> Row:
         "sleep_sent_at": session.sleep_sent_at,
         "battery_voltage": view.battery_voltage_v,
         "wifi_rssi": view.wifi_rssi_dbm,
+    }
+
+
+def history_row(turn: Turn, event: LogHistory) -> Row:
+    """What happened, for the device's history."""
+    return {
+        "device_id": turn.view.device_id,
+        "category": event.category,
+        "event_type": event.event_type,
+        "severity": event.severity,
+        "happened_at": turn.now,
+        "description": event.description,
+        "data": event.data,
+        "session_id": event.session_id,
+    }
+
+
+def conflict_row(copy: Any, now: datetime) -> Row:
+    """A record of `conflicting_chunks` for the history of its device."""
+    return {
+        "device_id": copy["device_id"],
+        "category": HistoryCategory.IMAGE,
+        "event_type": HistoryEvent.CHUNK_CONFLICTED,
+        "severity": HistorySeverity.WARNING,
+        "happened_at": now,
+        "description": f"{copy['image_name']}: other bytes for chunk {copy['chunk_index']}; the first copy stays",
+        "data": {"chunk_index": copy["chunk_index"]},
+        "session_id": copy["session_id"],
+    }
+
+
+def ack_row(turn: Turn, reply: Reply, topic: str, payload: bytes) -> Row:
+    """A reply in the audit; `payload` is its JSON as it goes out."""
+    message, image = reply.message, reply.image
+    return {
+        "device_id": turn.view.device_id,
+        "device_mac": turn.view.mac,
+        "image_name": getattr(message, "image_name", None),
+        "image_id": image.image_id if image is not None else None,
+        "ack_type": reply.ack_type,
+        "next_wake_time": message.next_wake if isinstance(message, Done | Sleep) else None,
+        "missing_chunks": message.chunk_indexes if isinstance(message, MissingChunks | Retry) else None,
+        "topic": topic,
+        "payload": msgspec.Raw(payload),
     }

@@ -7,12 +7,9 @@ image, session) are written once, at the end, in the order of keys that everybod
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 from uuid import UUID
-
-import msgspec
 
 from server.effects import (
     AlertFailing,
@@ -41,13 +38,11 @@ from server.effects import (
     StoreChunk,
 )
 from server.queries import load
-from server.records import Row, device_row, image_row, session_row
+from server.records import Row, ack_row, conflict_row, device_row, history_row, image_row, session_row
 from server.session import Turn
 from server.store import BatchOutdated, Connection
 from server.view import DeviceView, ImageView, SessionView
 from server.wire.codec import encode_reply
-from server.wire.messages import Done, MissingChunks, Retry, Sleep
-from server.wire.states import HistoryCategory, HistoryEvent, HistorySeverity
 from server.wire.topics import topic_of
 
 WRITE = load("write.sql")
@@ -65,6 +60,14 @@ class Outgoing:
     commands: tuple[UUID, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A reply and its row in device_ack_log, not yet written."""
+
+    outgoing: Outgoing
+    row: Row
+
+
 @dataclass(slots=True)
 class _Late:
     """What is written once at the end."""
@@ -74,7 +77,7 @@ class _Late:
     sessions: dict[UUID, tuple[SessionView, DeviceView]] = field(default_factory=dict)
     stored: list[StoreChunk] = field(default_factory=list)
     compared: list[CompareChunk] = field(default_factory=list)
-    history: list[tuple[Any, ...]] = field(default_factory=list)
+    history: list[Row] = field(default_factory=list)
 
 
 async def write(connection: Connection, turns: Sequence[Turn]) -> list[Outgoing]:
@@ -87,7 +90,7 @@ async def write(connection: Connection, turns: Sequence[Turn]) -> list[Outgoing]
         for effect in turn.effects:
             _collect(late, turn, effect)
     await _write_late(connection, late, turns)
-    replies: list[Outgoing] = []
+    replies: list[_Answer] = []
     for turn in turns:
         carried: list[UUID] = []
         for effect in turn.effects:
@@ -95,9 +98,9 @@ async def write(connection: Connection, turns: Sequence[Turn]) -> list[Outgoing]
             if isinstance(effect, CommandDelivered):
                 carried.append(effect.command.command_id)
             elif isinstance(effect, Reply):
-                replies.append(await _audit(connection, turn, effect, tuple(carried)))
+                replies.append(_answer(turn, effect, tuple(carried)))
                 carried.clear()
-    return replies
+    return await _write_journal(connection, late.history, replies)
 
 
 async def _write_rows_first(connection: Connection, turn: Turn) -> None:
@@ -191,18 +194,7 @@ def _collect(late: _Late, turn: Turn, effect: Effect) -> None:
         case CompareChunk():
             late.compared.append(effect)
         case LogHistory():
-            late.history.append(
-                (
-                    turn.view.device_id,
-                    effect.category,
-                    effect.event_type,
-                    effect.severity,
-                    turn.now,
-                    effect.description,
-                    effect.data,
-                    effect.session_id,
-                )
-            )
+            late.history.append(history_row(turn, effect))
         case _:
             pass
 
@@ -220,20 +212,7 @@ async def _write_late(connection: Connection, late: _Late, turns: Sequence[Turn]
         )
     if late.compared:
         for row in await connection.fetch(WRITE["conflicting_chunks"], *_columns(late.compared)):
-            late.history.append(
-                (
-                    row["device_id"],
-                    HistoryCategory.IMAGE,
-                    HistoryEvent.CHUNK_CONFLICTED,
-                    HistorySeverity.WARNING,
-                    now,
-                    f"{row['image_name']}: other bytes for chunk {row['chunk_index']}; the first copy stays",
-                    {"chunk_index": row["chunk_index"]},
-                    row["session_id"],
-                )
-            )
-    if late.history:
-        await connection.executemany(WRITE["log_history"], late.history)
+            late.history.append(conflict_row(row, now))
 
 
 async def _save(
@@ -308,25 +287,18 @@ async def _write_event(connection: Connection, turn: Turn, effect: Effect) -> No
             pass
 
 
-async def _audit(connection: Connection, turn: Turn, reply: Reply, commands: tuple[UUID, ...]) -> Outgoing:
+def _answer(turn: Turn, reply: Reply, commands: tuple[UUID, ...]) -> _Answer:
     """The reply's bytes, and its row in device_ack_log (written as sent; `ack_not_sent` takes that back)."""
     view = turn.view
-    message = reply.message
-    channel, payload = encode_reply(message, view.mac, view.dialect)
+    channel, payload = encode_reply(reply.message, view.mac, view.dialect)
     topic = topic_of(view.family, view.mac, channel)
-    missing = message.chunk_indexes if isinstance(message, MissingChunks | Retry) else None
-    next_wake = message.next_wake if isinstance(message, Done | Sleep) else None
-    image = reply.image
-    ack_id = await connection.fetchval(
-        WRITE["log_ack"],
-        view.device_id,
-        view.mac,
-        getattr(message, "image_name", None),
-        image.image_id if image is not None else None,
-        reply.ack_type,
-        next_wake,
-        list(missing) if missing is not None else None,
-        topic,
-        msgspec.json.decode(payload),
-    )
-    return Outgoing(topic, payload, ack_id, view.mac, reply.ack_type, commands)
+    row = ack_row(turn, reply, topic, payload)
+    return _Answer(Outgoing(topic, payload, None, view.mac, reply.ack_type, commands), row)
+
+
+async def _write_journal(connection: Connection, history: Sequence[Row], answers: Sequence[_Answer]) -> list[Outgoing]:
+    """What happened and what is answered, in the order of both; the answers know their rows then."""
+    if not history and not answers:
+        return []
+    rows = await connection.fetch(WRITE["journal"], history, [answer.row for answer in answers])
+    return [replace(answer.outgoing, ack_id=row["ack_id"]) for answer, row in zip(answers, rows, strict=True)]

@@ -190,11 +190,28 @@ ON CONFLICT DO NOTHING;
 -- name: log_duplicate
 SELECT fn_log_duplicate_image($1, $2, $3, $4, $5, $6);
 
--- name: log_history
-INSERT INTO device_history (
-    device_id, event_category, event_type, severity, event_timestamp, description, event_data, session_id
+-- name: journal
+-- What happened ($1) and what is answered ($2), as arrays of objects: a row of device_history and one of device_ack_log
+-- for each, in their order. Gives the ids of the latter.
+WITH happened AS (
+    INSERT INTO device_history (
+        device_id, event_category, event_type, severity, event_timestamp, description, event_data, session_id
+    )
+    SELECT h.device_id, h.category, h.event_type, h.severity, h.happened_at, h.description, h.data, h.session_id
+    FROM jsonb_to_recordset($1::jsonb) AS h (
+        device_id uuid, category text, event_type text, severity text, happened_at timestamptz, description text,
+        data jsonb, session_id uuid
+    )
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+SELECT fn_log_device_ack(
+    p_device_id => a.device_id, p_device_mac => a.device_mac, p_image_name => a.image_name, p_image_id => a.image_id,
+    p_ack_type => a.ack_type, p_next_wake_time => a.next_wake_time, p_missing_chunks => a.missing_chunks,
+    p_mqtt_topic => a.topic, p_mqtt_payload => a.payload, p_mqtt_success => true
+) AS ack_id
+FROM jsonb_to_recordset($2::jsonb) AS a (
+    device_id uuid, device_mac text, image_name text, image_id uuid, ack_type text, next_wake_time timestamptz,
+    missing_chunks integer[], topic text, payload jsonb
+);
 
 -- name: record_telemetry
 INSERT INTO device_wake_payloads (
@@ -269,12 +286,6 @@ UPDATE device_wake_payloads p SET
     chunks_received = i.total_chunks, chunk_count = i.total_chunks
 FROM device_images i
 WHERE p.device_image_id = $1 AND i.image_id = $1 AND p.payload_id IS DISTINCT FROM $2::uuid;
-
--- name: log_ack
-SELECT fn_log_device_ack(
-    p_device_id => $1, p_device_mac => $2, p_image_name => $3, p_image_id => $4, p_ack_type => $5,
-    p_next_wake_time => $6, p_missing_chunks => $7, p_mqtt_topic => $8, p_mqtt_payload => $9, p_mqtt_success => true
-);
 
 -- name: ack_not_sent
 UPDATE device_ack_log SET mqtt_success = false, mqtt_error = $2 WHERE ack_id = ANY($1::bigint[]);

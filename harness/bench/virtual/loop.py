@@ -150,7 +150,11 @@ class VirtualLoop(ClosedWorldLoop):
             handle = asyncio.Handle(callback, args, self, context)
             handle.cancel()
             return handle
-        return super().call_soon(callback, *args, context=context)
+        if self._debug or self._closed:  # type: ignore[attr-defined]
+            return super().call_soon(callback, *args, context=context)
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)  # type: ignore[attr-defined]
+        return handle
 
     # --- nothing completes off the loop ---------------------------------------------------------------------------
 

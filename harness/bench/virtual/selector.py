@@ -77,16 +77,16 @@ class VirtualSelector(selectors.BaseSelector):
         if timeout is not None and timeout <= 0:
             return self._busy()
         self._busy_turns = 0
-        events = self._poll(0)
-        if events or not self.is_virtual:
-            return events
-        if self._outstanding():
+        if self.is_virtual and self._outstanding():
             events = self._poll(self._stall_after_s)
             if not events:
                 raise StallError(
                     f"no answer for {self._stall_after_s:g} s of real time\n{self._dump()}",
                     hint="virtual time stands still while PostgreSQL works; is it locked, stopped or overloaded?",
                 )
+            return events
+        events = self._poll(0)
+        if events or not self.is_virtual:
             return events
         if self._audit_s and timeout is not None:
             events = self._poll(self._audit_s)
