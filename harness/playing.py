@@ -57,7 +57,7 @@ class Player:
         if plan.path in self._wrong:
             raise self._wrong[plan.path]
         around = self._around or self._prepare([])
-        self._worker = worker = self._worker or Worker(self._errors_log)
+        self._worker = worker = self._worker or Worker(self._errors_log, around.bench)
         self._count += 1
         name = f"ws_{self._token}_{self._count}"
         explain = self._failed < EXPLAINED_MAX

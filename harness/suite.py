@@ -95,10 +95,15 @@ class Suite:
 
         Nothing is told when PostgreSQL can not be reached, or when it refuses the SQL of a scenario (ScenarioError).
         """
+        options = self._options
+        count = max(1, min(options.workers, len(self._planned)))
         with self._own_cluster() as cluster, working_folder() as folder:
-            around = self._surroundings(cluster)
-            count = max(1, min(self._options.workers, len(self._planned)))
-            options = self._options
+            self._workers += [Worker(options.errors_log, options.bench) for _ in range(count)]
+            try:
+                around = self._surroundings(cluster)
+            except BaseException:
+                self._let_go(cluster)
+                raise
             started = SuiteStarted(
                 planned=self._planned,
                 bench=options.bench,
@@ -163,7 +168,7 @@ class Suite:
             if worker is None:
                 if len(self._workers) >= count:
                     return
-                worker = Worker(self._options.errors_log)
+                worker = Worker(self._options.errors_log, self._options.bench)
                 self._workers.append(worker)
             number, plan = self._waiting.popleft()
             self._on_event(ScenarioStarted(scenario=self._planned[number], name=plan.name, steps=len(plan.steps)))

@@ -27,11 +27,11 @@ _LAUNCHER: Final = Path(__file__).parent / "bench" / "die_with_parent.py"
 
 
 class Worker:
-    """One child process and what it is doing."""
+    """One child process and what it is doing. It imports the code of `bench` before it is asked for anything."""
 
-    def __init__(self, errors_log: Path) -> None:
+    def __init__(self, errors_log: Path, bench: str) -> None:
         self.connection, theirs = Pipe()
-        command = [sys.executable, "-P", "-m", "harness.worker", str(theirs.fileno())]
+        command = [sys.executable, "-P", "-m", "harness.worker", str(theirs.fileno()), bench]
         with theirs, errors_log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-I", "-S", str(_LAUNCHER), str(os.getpid()), *command],

@@ -1,12 +1,13 @@
 """A worker process of a suite: takes plans from its connection, one at a time, and gives events back.
 
-Started by `suite` as `python -P -m harness.worker FD` with PYTHONHASHSEED=0. Its standard error is the run's
+Started by `suite` as `python -P -m harness.worker FD BENCH` with PYTHONHASHSEED=0. Its standard error is the run's
 errors.log; nothing it prints reaches the terminal.
 """
 
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import os
 import shutil
 import signal
@@ -44,12 +45,13 @@ def serve(connection: Connection) -> None:
 
 
 def main() -> None:
-    """Reads the file descriptor of its connection from the command line."""
+    """Reads the file descriptor of its connection and its bench from the command line."""
     faulthandler.register(signal.SIGUSR1)  # the suite asks a worker that hangs for its stack
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the suite decides what a Ctrl-C means
     sys.path.append(str(Path.cwd()))  # hooks of the user's own; last, so that nothing there hides a package
     os.dup2(2, 1)  # what a hook prints goes to the log
     try:
+        importlib.import_module(f"harness.bench.{sys.argv[2]}")  # while the suite still prepares PostgreSQL
         serve(Connection(int(sys.argv[1])))
     except (BrokenPipeError, ConnectionResetError):
         sys.exit(1)
