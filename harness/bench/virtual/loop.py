@@ -153,7 +153,7 @@ class VirtualLoop(ClosedWorldLoop):
         if self._debug or self._closed:  # type: ignore[attr-defined]
             return super().call_soon(callback, *args, context=context)
         handle = asyncio.Handle(callback, args, self, context)
-        self._ready.append(handle)  # type: ignore[attr-defined]
+        self._ready.append(handle)
         return handle
 
     # --- nothing completes off the loop ---------------------------------------------------------------------------
