@@ -19,7 +19,7 @@ from server.ids import IdSource, SecretSource
 from server.log import Log
 from server.offload import Offload
 from server.queries import load
-from server.store import Connection, Store
+from server.store import WEB_ROLE, Connection, Store, as_server
 from server.wire.states import Role, SignInKind
 
 ACCOUNTS = load("accounts.sql")
@@ -119,7 +119,10 @@ class Accounts:
         """The id of a new user; raises AccountRefused or PasswordRefused."""
         name, password_hash = checked_name(new.name), await self._hash(new.password)
         async with self._store.transaction(self._clock.now()) as connection:
-            company_id = None if new.company_name is None else await _company(connection, new.company_name)
+            company_id = None
+            if new.company_name is not None:
+                await _check_guard(connection)
+                company_id = await _company(connection, new.company_name)
             user_id: UUID | None = await connection.fetchval(
                 ACCOUNTS["add_user"], self._ids(), name, password_hash, new.role.value, company_id
             )
@@ -196,12 +199,13 @@ class Accounts:
     async def visitor(self, token: str, kind: SignInKind) -> Visitor | None:
         """Who a cookie's or a header's token belongs to, while it is good."""
         now, digest = self._clock.now(), digest_of(token)
-        async with self._store.transaction(now) as connection:
-            row = await connection.fetchrow(ACCOUNTS["session"], digest, now - IDLE_MAX)
-            if row is None or row["kind"] != kind:
-                return None
-            if now - row["last_used_at"] > _TOUCHED_EVERY:
-                await connection.execute(ACCOUNTS["touch_session"], digest)
+        with as_server():
+            async with self._store.transaction(now) as connection:
+                row = await connection.fetchrow(ACCOUNTS["session"], digest, now - IDLE_MAX)
+                if row is None or row["kind"] != kind:
+                    return None
+                if now - row["last_used_at"] > _TOUCHED_EVERY:
+                    await connection.execute(ACCOUNTS["touch_session"], digest)
         role = min(Role(row["role"]), Role(row["user_role"]), key=_RANKS.index)
         return Visitor(row["user_name"], role, row["company_id"], row["csrf_token"], kind)
 
@@ -219,6 +223,17 @@ async def forget_sign_ins(connection: Connection, now: datetime) -> None:
     """Takes away sessions that ended and attempts that no longer count; part of the daily sweep."""
     await connection.execute(ACCOUNTS["forget_sessions"], now - IDLE_MAX)
     await connection.execute(ACCOUNTS["forget_attempts"], now - ATTEMPTS_KEPT)
+
+
+async def _check_guard(connection: Connection) -> None:
+    """What holds the users of a company back is a role of the database; raises AccountRefused without it."""
+    if not await connection.fetchval(ACCOUNTS["can_guard"], WEB_ROLE):
+        role = await connection.fetchval("SELECT current_user")
+        raise AccountRefused(
+            f"users of one company need the database's role {WEB_ROLE}, which {role} may not take; as superuser: "
+            f'CREATE ROLE {WEB_ROLE} (unless it is there); GRANT {WEB_ROLE} TO "{role}"; then as owner of the schema: '
+            "CALL grant_access(); CALL grant_originals_access(); CALL grant_videos_access()"
+        )
 
 
 async def _company(connection: Connection, name: str) -> UUID:

@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from server.accounts import Accounts
@@ -23,6 +24,7 @@ from server.ids import IdSource, SecretSource, random_secrets
 from server.ids import seeded_ids as new_seeded_ids
 from server.intake import Intake
 from server.job_watch import Carrier
+from server.journals import Journals
 from server.log import Log
 from server.metrics import Metrics
 from server.monitor import Monitor
@@ -32,6 +34,7 @@ from server.offload import InlineOffload as new_inline_offload
 from server.offload import Offload
 from server.originals import Originals
 from server.projects import Projects
+from server.runs import Runs
 from server.store import Pool, Store, open_pool
 from server.upkeep import Upkeep
 from server.video_side import VideoSide
@@ -103,6 +106,8 @@ class App:
             log=parts.log,
         )
         self.devices = Devices(self.store, parts.clock)
+        self.journals = Journals(self.store, parts.clock, self.objects)
+        self.runs = Runs(Path(settings.runs) if settings.runs else None, parts.offload)
         self.intake = Intake(
             store=self.store,
             completion=Completion(self.store, self.objects, parts.offload, dedup=settings.dedup),

@@ -83,6 +83,9 @@ def serve(
             "process of the server's own, started for its first job.",
         ),
     ] = "",
+    runs: Annotated[
+        str, typer.Option(envvar="WAKESTORM_RUNS", metavar="DIR", help="Runs of the harness that the pages show.")
+    ] = "runs",
     log: Annotated[
         LogFormat, typer.Option(envvar="WAKESTORM_LOG", help="Log lines on standard error.")
     ] = LogFormat.json,
@@ -128,6 +131,7 @@ def serve(
         ca_file=ca_file or None,
         dedup=dedup,
         jobs_url=jobs or None,
+        runs=runs or None,
         insecure_local=insecure_local,
     )
     options = ServeOptions(

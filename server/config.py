@@ -36,6 +36,8 @@ class Settings:
     dedup: bool = True
     jobs_url: str | None = None
     """Celery's broker; None: a worker of the server's own."""
+    runs: str | None = None
+    """The folder of the harness's runs, which the pages show; None: no runs."""
     insecure_local: bool = False
     """Nobody signs in, everybody is admin: on loopback only, and for benches without sockets."""
 

@@ -25,7 +25,7 @@ from server.log import Log
 from server.objects import ObjectStore, StoreFailed, object_key
 from server.queries import load
 from server.reading import record
-from server.store import DATABASE_ERRORS, Connection, HashLock, Store
+from server.store import DATABASE_ERRORS, WHOSE, Connection, HashLock, Store
 
 ORIGINALS = load("originals.sql")
 
@@ -102,10 +102,14 @@ class Originals:
 
     async def by_id(self, original_id: UUID) -> Original | None:
         """`GetOriginalImageByID`."""
+        if WHOSE.get() is not None:
+            return await self._one("original_of_company", original_id, None)
         return await self._one("get_original_image_by_id", original_id)
 
     async def by_hash(self, content_hash: str) -> Original | None:
         """`GetOriginalImageByHash`; raises HashFormatError."""
+        if WHOSE.get() is not None:
+            return await self._one("original_of_company", None, validate_hash(content_hash))
         return await self._one("get_original_image_by_hash", validate_hash(content_hash))
 
     async def increment(self, original_id: UUID) -> Original | None:

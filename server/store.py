@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -28,6 +29,32 @@ READ = load("read.sql")
 MONITOR = load("monitor.sql")
 
 Connection = asyncpg.Connection
+
+WEB_ROLE: Final = "ws_web"
+"""The role whose row-level security lets through the rows of one company, and without one no row at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """The company of who asks; with `is_guarded` the transactions run as WEB_ROLE, and see its rows only."""
+
+    company_id: UUID
+    is_guarded: bool = True
+
+
+WHOSE: Final[ContextVar[Whose | None]] = ContextVar("whose", default=None)
+"""For whom this task's transactions are; None: for the server, or somebody who may see every company."""
+
+
+@contextlib.contextmanager
+def as_server() -> Iterator[None]:
+    """Within, the transactions of this task are the server's own, whoever asks."""
+    token = WHOSE.set(None)
+    try:
+        yield
+    finally:
+        WHOSE.reset(token)
+
 
 BY_KEY: Final = "".join(f"; SET LOCAL enable_{way} = off" for way in ("seqscan", "hashjoin", "mergejoin"))
 """A batch reads and writes by key. Its plans are made once a connection, perhaps while tables are empty, and must still
@@ -200,12 +227,20 @@ async def _roll_back(connection: Connection, error: BaseException) -> None:
 
 def _beginning(now: datetime, lock: HashLock | None, macs: Sequence[str]) -> str:
     """BEGIN, the transaction's time and its locks in one round trip; an ISO time holds no quote."""
-    begin = f"BEGIN; SET LOCAL wakestorm.now = '{now.isoformat()}'{'' if lock is None else lock.statement}"
+    begin = f"BEGIN; SET LOCAL wakestorm.now = '{now.isoformat()}'{'' if lock is None else lock.statement}{_whose()}"
     if not macs:
         return begin
     begin += BY_KEY
     literals = ", ".join("'" + mac.replace("'", "''") + "'" for mac in macs)
     return f"{begin}; {READ['lock_devices'].replace('$1', f'ARRAY[{literals}]')}"
+
+
+def _whose() -> str:
+    whose = WHOSE.get()
+    if whose is None:
+        return ""
+    role = f"; SET LOCAL ROLE {WEB_ROLE}" if whose.is_guarded else ""
+    return f"; SET LOCAL wakestorm.company_id = '{whose.company_id}'{role}"
 
 
 async def views(connection: Connection, wanted: Wanted, now: datetime) -> dict[str, DeviceView]:

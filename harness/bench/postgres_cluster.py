@@ -272,6 +272,7 @@ async def prepare_roles(cluster: Cluster) -> None:
                 await connection.execute("SELECT pg_advisory_xact_lock($1)", ROLES_LOCK)
                 for role in ROLES:
                     await _prepare_role(connection, cluster, role, is_superuser=me["rolsuper"])
+                await connection.execute(f"GRANT {WEB} TO {SERVER}")  # for the requests of one company's users
         except asyncpg.PostgresError as error:
             raise BenchUnavailable(
                 f"the roles {', '.join(ROLES)} can not be made at {cluster.host}:{cluster.port}: {error}",

@@ -8,6 +8,10 @@ RETURNING user_id;
 -- name: company_by_name
 SELECT company_id FROM companies WHERE company_name = $1 ORDER BY company_id;
 
+-- name: can_guard
+-- $1: the role that sees one company's rows. Whether this one may become it.
+SELECT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = $1 AND pg_has_role(current_user, r.oid, 'MEMBER'));
+
 -- name: users
 SELECT u.user_name, u.role, c.company_name, u.created_at, max(s.last_used_at) AS last_used_at
 FROM web_users u

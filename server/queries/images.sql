@@ -1,7 +1,7 @@
 -- Projects and their images. Deleting an image takes its reference off in the same UPDATE; so a second time finds none.
 
 -- name: create_project
-INSERT INTO projects (id, name) VALUES ($1, $2) RETURNING *;
+INSERT INTO projects (id, name, company_id) VALUES ($1, $2, fn_company_id()) RETURNING *;
 
 -- name: get_project
 SELECT * FROM projects WHERE id = $1;

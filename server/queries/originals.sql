@@ -14,6 +14,23 @@ SELECT * FROM original_images WHERE id = $1;
 -- name: get_original_image_by_hash
 SELECT * FROM original_images WHERE content_hash = $1;
 
+-- name: original_of_company
+-- What the rows that are seen say of an original: of other companies' references there is no sign. $1 id, $2 hash.
+SELECT
+    o.id, o.content_hash, o.s3_key, o.file_size, o.mime_type, o.width, o.height,
+    (i.rows + d.rows)::integer AS reference_count, least(i.first, d.first) AS created_at,
+    greatest(i.last, d.last) AS updated_at
+FROM original_images o
+CROSS JOIN LATERAL (
+    SELECT count(*) AS rows, min(i.created_at) AS first, max(i.created_at) AS last
+    FROM images i WHERE i.original_image_id = o.id AND i.deleted_at IS NULL
+) i
+CROSS JOIN LATERAL (
+    SELECT count(*) AS rows, min(d.created_at) AS first, max(d.completed_at) AS last
+    FROM device_images d WHERE d.original_image_id = o.id
+) d
+WHERE (o.id = $1 OR o.content_hash = $2) AND i.rows + d.rows > 0;
+
 -- name: increment_reference_count
 UPDATE original_images SET reference_count = reference_count + 1 WHERE id = $1 RETURNING *;
 

@@ -2,7 +2,7 @@
 -- it; checksum_sha256 is written when it is whole, from the bytes, so nothing that failed stands in anybody's way.
 
 -- name: create_mall
-INSERT INTO malls (id, name) VALUES ($1, $2) RETURNING *;
+INSERT INTO malls (id, name, company_id) VALUES ($1, $2, fn_company_id()) RETURNING *;
 
 -- name: list_malls
 SELECT * FROM malls WHERE (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3;

@@ -20,8 +20,12 @@ from server.web.dashboard import alert_pages, device_pages
 from server.web.described import DEVICE_MESSAGE, DEVICE_MESSAGE_BODY, HEALTH, METRICS, MONITOR
 from server.web.devices import alert_routes, device_image_routes, device_routes
 from server.web.doors import Doors
+from server.web.journal_pages import journal_pages
+from server.web.journals import device_image_bytes, journal_routes
+from server.web.media_pages import media_pages
 from server.web.problems import add_problems
 from server.web.projects import image_routes, original_routes, project_routes
+from server.web.run_pages import run_pages, run_routes
 from server.web.sign_in import sign_in_routes
 from server.web.test_clock import add_test_clock
 from server.web.video_uploads import add_conflicts, upload_routes
@@ -106,7 +110,10 @@ def _include(api: FastAPI, app: App) -> None:
     for routes in (
         device_routes,
         device_image_routes,
+        device_image_bytes,
+        journal_routes,
         alert_routes,
+        run_routes,
         project_routes,
         image_routes,
         original_routes,
@@ -119,7 +126,8 @@ def _include(api: FastAPI, app: App) -> None:
     api.include_router(versioned)
     api.include_router(sign_in_routes(app))
     api.include_router(device_pages(app))
-    api.include_router(alert_pages(app))
+    for pages in (alert_pages, journal_pages, run_pages, media_pages):
+        api.include_router(pages(app))
 
 
 def _device_message(body: bytes) -> tuple[str | None, bytes]:

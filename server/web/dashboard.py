@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from server.devices import DeviceQuery, Only, Sort
 from server.web.device_lists import Asked, name_of
 from server.web.devices import NOTES_CHARS_MAX, next_alerts
 from server.web.doors import visitor_of
+from server.web.journal_pages import OF_DEVICE
 from server.web.live import Streams
 from server.web.pages import After, place_of
 from server.web.problems import Problem
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 ROWS: Final = 50
 """Rows of a page of a list."""
+
+RECENT: Final = 12
+"""Rows of each list that a device's page begins with."""
 
 COLUMNS: Final = (
     (Sort.NAME, "Name"),
@@ -65,9 +69,18 @@ def device_pages(app: App) -> APIRouter:
         return streams.response(app, request, row or [])
 
     @router.get("/devices/{device_id}")
-    async def device(request: Request, device_id: UUID, queued: Done = None, resolved: Done = None) -> Response:
+    async def device(
+        request: Request,
+        device_id: UUID,
+        queued: Done = None,
+        override: Annotated[Literal["asked", "withdrawn"] | None, Query()] = None,
+    ) -> Response:
         visitor = visitor_of(request)
         found = await app.devices.device(device_id, visitor.company_id)
+        lists = {
+            name: (await app.journals.listed(kind, visitor.company_id, RECENT, device_id=device_id))[0]
+            for name, (kind, _) in OF_DEVICE.items()
+        }
         return page_response(
             request,
             "device.html",
@@ -77,7 +90,9 @@ def device_pages(app: App) -> APIRouter:
             alerts=await app.devices.alerts(visitor.company_id, ROWS, device_id=device_id),
             may_act=visitor.may(Role.OPERATOR),
             queued=queued,
-            resolved=resolved,
+            override=override,
+            lists=lists,
+            headings=OF_DEVICE,
             live=_live_address([(device_id, found.version)]),
         )
 

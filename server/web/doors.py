@@ -6,19 +6,22 @@ a token that a page of this server asked for it; a bearer token in a header prov
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, quote, urlsplit
+from uuid import UUID
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from server.accounts import Visitor
-from server.store import DATABASE_ERRORS
+from server.store import DATABASE_ERRORS, WHOSE, Whose
 from server.web.problems import refusal, wants_page
 from server.web.rights import Entry, Right, entry_of, methods_of
+from server.web.visible import is_visible
 from server.wire.states import Role, SignInKind
 
 if TYPE_CHECKING:
@@ -40,7 +43,7 @@ FORM_TYPE: Final = "application/x-www-form-urlencoded"
 
 SECURITY_HEADERS: Final = {
     "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
@@ -94,7 +97,41 @@ class Doors:
             await _refusal(request, Refused(503, detail))(scope, receive, answer)
             return
         scope.setdefault("state", {})["visitor"] = visitor
-        await self._inner(scope, receive, answer)
+        await self._as_visitor(scope, receive, answer, entry, visitor)
+
+    async def _as_visitor(
+        self, scope: Scope, receive: Receive, answer: Send, entry: Entry, visitor: Visitor | None
+    ) -> None:
+        """The route itself. What one company's user reads, the database's own rule guards; before a write it says which
+        of the rows that the path names are there for that company."""
+        request, company_id = Request(scope), None if visitor is None else visitor.company_id
+        if company_id is None:
+            await self._inner(scope, receive, answer)
+            return
+        token = WHOSE.set(Whose(company_id))
+        try:
+            if request.method not in _SAFE:
+                refused = await self._missing(entry, request.url.path)
+                if refused is not None:
+                    await _refusal(request, refused)(scope, receive, answer)
+                    return
+                WHOSE.set(Whose(company_id, is_guarded=False))
+            await self._inner(scope, receive, answer)
+        finally:
+            WHOSE.reset(token)
+
+    async def _missing(self, entry: Entry, path: str) -> Refused | None:
+        """Where a path names what this visitor's company does not have; None: all is there, or is no id at all."""
+        match = entry.pattern.fullmatch(path)
+        for name, text in ({} if match is None else match.groupdict()).items():
+            try:
+                with contextlib.suppress(ValueError):  # the route says what is wrong with it
+                    if not await is_visible(self._app, entry.template, name, UUID(text)):
+                        return Refused(404, f"no {name.removesuffix('_id').replace('_', ' ')} {text}")
+            except DATABASE_ERRORS as error:
+                detail = f"the database failed: {type(error).__name__}; nothing was changed, try again"
+                return Refused(503, detail)
+        return None
 
     def _entry(self, request: Request) -> Entry:
         if self._is_local:

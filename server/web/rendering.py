@@ -13,7 +13,12 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-STATIC: Final = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
+STATIC: Final = {
+    "style.css": "text/css",
+    "live.js": "text/javascript",
+    "upload.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 _STEPS: Final = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 

@@ -54,6 +54,18 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/devices/{device_id}"): _V,
     ("POST", "/devices/{device_id}/retry-failed"): _O,
     ("POST", "/devices/{device_id}/images/{image_id}/retry"): _O,
+    ("POST", "/devices/{device_id}/override"): _O,
+    ("GET", "/devices/{device_id}/{journal}"): _V,
+    ("GET", "/duplicates"): _V,
+    ("GET", "/quarantine"): _V,
+    ("GET", "/fleet"): _V,
+    ("GET", "/runs"): _V,
+    ("GET", "/runs/{run_name}"): _V,
+    ("GET", "/runs/{run_name}/{file_name}"): _V,
+    ("GET", "/projects"): _V,
+    ("GET", "/projects/{project_id}"): _V,
+    ("GET", "/videos"): _V,
+    ("GET", "/videos/{video_id}"): _V,
     ("GET", "/alerts"): _V,
     ("POST", "/alerts/{alert_id}/resolve"): _O,
     # the same over the HTTP API
@@ -62,6 +74,20 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/api/v1/devices/{device_id}/failed-images"): _V,
     ("POST", "/api/v1/devices/{device_id}/retry-failed"): _O,
     ("POST", "/api/v1/device-images/{image_id}/retry"): _O,
+    ("GET", "/api/v1/devices/{device_id}/images"): _V,
+    ("GET", "/api/v1/devices/{device_id}/wake-sessions"): _V,
+    ("GET", "/api/v1/devices/{device_id}/commands"): _V,
+    ("GET", "/api/v1/devices/{device_id}/acks"): _V,
+    ("GET", "/api/v1/devices/{device_id}/history"): _V,
+    ("PUT", "/api/v1/devices/{device_id}/override"): _O,
+    ("GET", "/api/v1/device-images/{image_id}/content"): _V,
+    ("GET", "/api/v1/device-images/{image_id}/thumbnail"): _V,
+    ("GET", "/api/v1/duplicates"): _V,
+    ("GET", "/api/v1/quarantine"): _V,
+    ("GET", "/api/v1/fleet"): _V,
+    ("GET", "/api/v1/runs"): _V,
+    ("GET", "/api/v1/runs/{run_name}"): _V,
+    ("GET", "/api/v1/runs/{run_name}/{file_name}"): _V,
     ("GET", "/api/v1/alerts"): _V,
     ("POST", "/api/v1/alerts/{alert_id}/resolve"): _O,
     # projects and originals, malls and videos
@@ -100,8 +126,8 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/api/v1/videos/{video_id}/upload/complete"): _O,
 }
 
-BY_COMPANY: Final = ("/devices", "/alerts", "/sign-out", "/api/v1/devices", "/api/v1/device-images", "/api/v1/alerts")
-"""Routes that show each company its own rows only. A user of one company is refused everywhere else."""
+OF_ALL_COMPANIES: Final = ("/metrics", "/functions/", "/runs", "/api/v1/runs", "/api/v1/originals/stats")
+"""What tells of every company. Everywhere else a user of one company sees its rows only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +142,13 @@ class Entry:
     @property
     def is_by_company(self) -> bool:
         """Whether users of one company may come here."""
-        return self.template == "/" or self.template.startswith(BY_COMPANY)
+        return not self.template.startswith(OF_ALL_COMPANIES)
 
 
 def _entry(method: str, template: str, right: Right) -> Entry:
-    parts = re.split(r"\{\w+\}", template)
-    return Entry(method, template, right, re.compile("[^/]+".join(re.escape(part) for part in parts)))
+    parts = re.split(r"\{(\w+)\}", template)
+    words = [f"(?P<{part}>[^/]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts)]
+    return Entry(method, template, right, re.compile("".join(words)))
 
 
 _ENTRIES: Final = sorted(

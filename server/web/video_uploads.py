@@ -31,6 +31,7 @@ from server.video_parts import (
 )
 from server.videos import NAME_CHARS_MAX, Video
 from server.web.problems import Problem, problem_response, problems
+from server.web.visible import is_visible
 from server.web.writes import IdempotencyKey, once_for
 from server.wire.states import UploadState
 
@@ -127,6 +128,7 @@ def upload_routes(app: App, prefix: str) -> APIRouter:
     async def initiate_upload(
         request: Request, new: InitiateUpload, idempotency_key: IdempotencyKey = None
     ) -> UploadAnswer:
+        await _check_named(app, new)
         said = new.model_dump(exclude={"checksum_sha256"})
         once = await once_for(app, request, idempotency_key, 201, VideoUpload, new.model_dump_json())
         upload = await uploads.initiate(NewUpload(**said, sha256=new.checksum_sha256), once)
@@ -196,6 +198,13 @@ def add_conflicts(api: FastAPI) -> None:
     @api.exception_handler(JobConflict)
     async def job(_: Request, error: JobConflict) -> JSONResponse:
         return problem_response(409, str(error))
+
+
+async def _check_named(app: App, new: InitiateUpload) -> None:
+    """Raises Problem where the pin or the user that a body names is not there for the company of who sends it."""
+    for name, key in (("pin_id", new.pin_id), ("user_id", new.uploaded_by_user_id)):
+        if key is not None and not await is_visible(app, "", name, key):
+            raise Problem(404, f"no {name.removesuffix('_id')} {key}")
 
 
 async def _body(request: Request, size_bytes: int, part_number: int) -> bytes:

@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 from uuid import UUID
 
@@ -67,14 +68,14 @@ def served(database: Database) -> Iterator[tuple[str, Do]]:
 
 
 @contextmanager
-def browsing(address: str) -> Iterator[Callable[[], Page]]:
+def browsing(address: str, *, bypass_csp: bool = False) -> Iterator[Callable[[], Page]]:
     """Makes pages without cookies; anything that a page says to its console or throws fails the test."""
     said: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
 
         def new_page() -> Page:
-            page = browser.new_context(base_url=address).new_page()
+            page = browser.new_context(base_url=address, bypass_csp=bypass_csp).new_page()
             page.on("console", lambda message: said.append(message.text))
             page.on("pageerror", lambda error: said.append(str(error)))
             return page
@@ -133,3 +134,41 @@ def test_a_person_finds_a_failed_image_and_retries_it(migrated_database: Databas
         expect(viewer.get_by_role("button")).to_have_count(1)  # Sign out
         viewer.get_by_role("button", name="Sign out").click()
         expect(viewer.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+PAGES = ("/devices", "/alerts", "/fleet", "/projects", "/videos", "/duplicates", "/quarantine", "/runs")
+
+
+@pytest.mark.skipif(find_spec("axe_playwright_python") is None, reason="pip install axe-playwright-python: no axe-core")
+def test_no_page_has_a_serious_finding_of_axe(migrated_database: Database) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    async def prepared(rig: Rig) -> UUID:
+        await add_user(rig, "ada", Role.OPERATOR)
+        device_id = await add_device(rig, 1, name="Yard")
+        for number, status in enumerate(("failed", "receiving", "complete")):
+            await add_image(rig, device_id, f"image_{number}.jpg", status)
+        await add_alert(rig, device_id, "Image image_0.jpg failed 3 of 3 times")
+        return device_id
+
+    with served(migrated_database) as (address, do), browsing(address, bypass_csp=True) as new_page:
+        device_id = do(prepared)
+        for scheme in ("light", "dark"):
+            page = new_page()
+            page.emulate_media(color_scheme=scheme)
+            found = []
+            page.goto("/sign-in")
+            found += serious(Axe().run(page).response["violations"], "/sign-in")
+            sign_in(page, "ada")
+            for path in (*PAGES, f"/devices/{device_id}", f"/devices/{device_id}/history"):
+                page.goto(path)
+                found += serious(Axe().run(page).response["violations"], path)
+            assert found == [], scheme
+
+
+def serious(violations: list[dict[str, Any]], path: str) -> list[str]:
+    return [
+        f"{path}: {each['id']}: {each['help']}: {each['nodes'][0]['target']}"
+        for each in violations
+        if each["impact"] in ("serious", "critical")
+    ]

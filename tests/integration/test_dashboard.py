@@ -76,7 +76,8 @@ def test_a_deep_page_reads_its_rows_by_the_index(migrated_database: Database) ->
             rows, place = await rig.app.devices.listed(DeviceQuery(sort=sort), None, 50)
             assert place is not None and len(rows) == 50
             sql, arguments = page_sql(DeviceQuery(sort=sort, after=place), None, 51)
-            plan = await rig.rows(f"EXPLAIN (FORMAT JSON) {sql}", *arguments)
+            picked = sql.partition("FROM (")[2].partition(") page")[0]
+            plan = await rig.rows(f"EXPLAIN (FORMAT JSON) {picked}", *arguments)
             text = json.dumps(plan)
             is_by_index = "Seq Scan" not in text and "Index Cond" in text
             assert is_by_index is (sort in (Sort.NAME, Sort.MAC)), (sort, text)  # the others change at each HELLO

@@ -96,7 +96,7 @@ def run(dsn: str, body: Callable[[Rig], Awaitable[None]], **settings: Any) -> No
     async def main() -> None:
         rig = await new_rig(dsn, ":memory:", **{"insecure_local": False, **settings})
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(240):
                 await body(rig)
         finally:
             await rig.http.aclose()

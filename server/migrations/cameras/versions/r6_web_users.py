@@ -21,6 +21,9 @@ def upgrade() -> None:
     with outside_transaction():
         build_index("idx_devices_name", "devices ((lower(coalesce(device_name, device_mac))), device_id)")
         build_index("idx_device_alerts_open", "device_alerts (triggered_at, alert_id) WHERE resolved_at IS NULL")
+        received = "duplicate_images_log (duplicate_received_at, log_id)"
+        build_index("idx_duplicate_images_log_received", received)
+        build_index("idx_device_images_captured_at", "device_images (captured_at)")
     run_files(_SQL, "users", "access")
 
 
