@@ -181,14 +181,18 @@ def _messages(world: World, subject: MessageSubject, since: int) -> Finding:
     found = [record for record in records if record.kind == "message" and _is_message(world, subject, record)]
     names = sorted(world.device_names(subject.to) or world.device_names(subject.sender) or {"anybody"})
     way = "to" if subject.to is not None else "from" if subject.sender is not None else "of"
-    place = f"{way} {', '.join(names)}{'' if subject.topic is None else f' on {subject.topic}'}"
+    each = "each of " if subject.each else ""
+    place = f"{way} {each}{', '.join(names)}{'' if subject.topic is None else f' on {subject.topic}'}"
     others = [record for record in records if record.kind == "message" and _is_of_device(world, subject, record)]
-    holds = len(found) in subject.count
+    numbers = {name: sum(record.who == name for record in found) for name in names} if subject.each else {}
+    wrong = [f"{name} {number}" for name, number in numbers.items() if number not in subject.count]
+    holds = not wrong if subject.each else len(found) in subject.count
     nearest = "" if holds or found else _nearest(world, subject, others)
     return Finding(
         holds=holds,
         expected=f"{_many(subject.count, 'message')} {place}{_wanted(subject)}",
-        found=f"{len(found)} such among {_many(len(others), 'message')}{nearest}",
+        found=(f"{', '.join(wrong)}: " if wrong else "")
+        + f"{len(found)} such among {_many(len(others), 'message')}{nearest}",
         rows=tuple(_shown_message(record) for record in (found or others)[-8:]),
         columns=("at", "topic", "message"),
     )

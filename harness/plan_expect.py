@@ -129,6 +129,7 @@ def _message(message: MessageExpectation, fleet: Fleet) -> MessageSubject:
         equals=fleet.filled(message.equals),
         text=fleet.filled(message.text),
         count=planned_range(message.count) or Range(least=1, most=None),
+        each=message.each,
     )
 
 

@@ -293,7 +293,10 @@ class SqlSubject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageSubject:
-    """MQTT messages to or from devices; a condition that is None does not matter (see `has_equals`)."""
+    """MQTT messages to or from devices; a condition that is None does not matter (see `has_equals`).
+
+    With `each`, `count` holds for every device by itself.
+    """
 
     to: tuple[int, ...] | None
     sender: tuple[int, ...] | None
@@ -304,6 +307,7 @@ class MessageSubject:
     equals: Json
     text: str | None
     count: Range
+    each: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

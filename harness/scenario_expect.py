@@ -65,11 +65,14 @@ class MessageExpectation(StrictModel):
     equals: Any = Field(None, description="The JSON is exactly this.")
     text: str | None = Field(None, description="The payload's text contains this.")
     count: Count | None = Field(None, description="How many such messages; at least one if not given.")
+    each: bool = Field(False, description="true: so many to or from each of these devices, not of all together.")
 
     @model_validator(mode="after")
     def _agrees(self) -> MessageExpectation:
         if self.to is not None and self.from_who is not None:
             raise LanguageError("to and from exclude each other", "a message goes one way")
+        if self.each and self.to is None and self.from_who is None:
+            raise LanguageError("each of nobody", "name the devices with to or from")
         check_topic(self.topic)
         return self
 

@@ -120,6 +120,7 @@ def test_steps_say_what_is_wrong(step: str, words: str) -> None:
         ("{sql: SELECT 1 FROM devises, rows: 1}", "no table is called 'devises' (did you mean devices?)"),
         ("{sql: SELECT current_timestamp, rows: 1}", "use NOW(), which is scenario time"),
         ("{message: {to: yard, from: yard}}", "to and from exclude each other"),
+        ("{message: {topic: ack, each: true}}", "each of nobody (name the devices with to or from)"),
         ("{message: {to: yard, topic: akk}}", "no topic is called 'akk'"),
         ("{message: {too: yard}}", "unknown key 'too' (did you mean to?)"),
         ("{log: {contain: x}}", "unknown key 'contain' (did you mean contains?)"),
