@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -106,9 +105,10 @@ def _played(plans: list[Plan], order: DutOrder) -> list[ScenarioEnded]:
 
 def _told(plan: Plan, before: tuple[str, ScenarioEnded], after: tuple[str, ScenarioEnded], tolerance_ms: int) -> bool:
     """Prints the comparison of all devices; whether nothing differs but what is declared."""
+    from harness.history import records_in
     from harness.parity import DECLARED, compared, trace_of
 
-    records = [_records(end) for _, end in (before, after)]
+    records = [records_in(end.history_jsonl) for _, end in (before, after)]
     print(f"{before[1].result.id}: {before[0]} -> {after[0]}")
     is_equal = True
     for device in plan.devices:
@@ -121,7 +121,3 @@ def _told(plan: Plan, before: tuple[str, ScenarioEnded], after: tuple[str, Scena
         for name, count in sorted(found.declared.items()):
             print(f"    declared: {name} differs {count} times: {DECLARED[name]}")
     return is_equal
-
-
-def _records(end: ScenarioEnded) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in end.history_jsonl.splitlines()]

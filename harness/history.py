@@ -7,6 +7,7 @@ replaced by their natural order (`device_images#3`) as they come in, see `Number
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -125,6 +126,11 @@ class Record:
     def to_plain(self) -> dict[str, Any]:
         """The record as it stands in the file; its fields are beside `t_ms`, `kind` and `who`."""
         return {"t_ms": self.t_ms, "kind": self.kind, "who": self.who, **self.fields}
+
+
+def records_in(history_jsonl: str) -> list[dict[str, Any]]:
+    """The records of `History.to_jsonl`, without the header. A payload may hold U+2028, which ends no line here."""
+    return [json.loads(line) for line in history_jsonl.split("\n")[1:] if line]
 
 
 def merged_asides(records: Sequence[Record], asides: Sequence[tuple[int, Record]]) -> list[Record]:

@@ -23,6 +23,7 @@ from harness.bench.postgres_cluster import Cluster
 from harness.bench.template import ensure_template
 from harness.errors import WakestormError
 from harness.events import ScenarioEnded
+from harness.history import records_in
 from harness.loader import load_bytes
 from harness.machine import architecture, monotonic_s, python_version, token, version
 from harness.plan import Plan, plans_of
@@ -132,8 +133,9 @@ class Player:
 def _was_struck(ended: ScenarioEnded, point: Point) -> bool:
     """The history has the strike, before the end of the steps or in the wakes after them."""
     action = f"{point.how} at {point.at}"
-    records = (json.loads(line) for line in ended.history_jsonl.splitlines()[1:])
-    return any(record["kind"] == "server" and record.get("action") == action for record in records)
+    return any(
+        record["kind"] == "server" and record.get("action") == action for record in records_in(ended.history_jsonl)
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

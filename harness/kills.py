@@ -21,6 +21,7 @@ from harness.bench.postgres_cluster import Cluster
 from harness.bench.template import ensure_template
 from harness.errors import WakestormError
 from harness.events import ScenarioResult
+from harness.history import records_in
 from harness.ledger import LedgerTotals
 from harness.loader import load_bytes
 from harness.machine import architecture, monotonic_s, python_version, token, version
@@ -105,7 +106,7 @@ def kill_servers(cluster: Cluster, folder: Path, *, count: int, seed: int, broke
     began_s = monotonic_s()
     plan = kills_plan(count, seed)
     ended = run_one(plan, around, database=f"ws_{token()}_kills", folder=folder, emit=lambda event: None)
-    records = [json.loads(line) for line in ended.history_jsonl.splitlines()[1:]]
+    records = records_in(ended.history_jsonl)
     return KillsReport(result=ended.result, moments=_moments(records), wall_s=monotonic_s() - began_s)
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from simulator.catalogue import Setting
-from simulator.levers import Fault, Levers
+from simulator.levers import FaultAtRequest, Levers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FailingWrites(Fault):
+class FailingWrites(FaultAtRequest):
     """The next `times` writes to `table` fail with `sqlstate`; with `at`, requests at that point instead."""
 
     sqlstate: ClassVar[str]
@@ -18,12 +18,6 @@ class FailingWrites(Fault):
 
     table: str = "device_images"
     times: int = 1
-    at: str = "now"
-    nth: int = 1
-
-    @property
-    def only_embedded(self) -> str:
-        return "" if self.at == "now" else "only the embedded bench sees the single requests of a server"
 
     async def strike(self, levers: Levers) -> None:
         if self.at == "now":

@@ -206,3 +206,30 @@ class Fault(ABC):
     @abstractmethod
     async def heal(self, levers: Levers) -> None:
         """It is over; healing twice does no harm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultAtRequest(Fault):
+    """It strikes now, or `at` the `nth` request of a server to its database: `commit`, `request` or words of SQL."""
+
+    at: str = "now"
+    nth: int = 1
+
+    @property
+    def only_embedded(self) -> str:
+        return "" if self.at == "now" else "only the embedded bench sees the single requests of a server"
+
+
+STORE_ONLY_EMBEDDED: Final = "the processes bench keeps its objects in a real folder, beside what else needs that disk"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFault(Fault):
+    """The object store fails; healed, it works."""
+
+    @property
+    def only_embedded(self) -> str:
+        return STORE_ONLY_EMBEDDED
+
+    async def heal(self, levers: Levers) -> None:
+        await levers.store.heal()

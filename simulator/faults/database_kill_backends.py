@@ -5,20 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulator.catalogue import FaultRow, Setting
-from simulator.levers import Fault, Levers
+from simulator.levers import FaultAtRequest, Levers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KillBackends(Fault):
+class KillBackends(FaultAtRequest):
     """pg_terminate_backend: on all of their connections now, or on the one that gets the nth request `at` a point."""
 
-    at: str = "now"
-    nth: int = 1
     times: int = 1
-
-    @property
-    def only_embedded(self) -> str:
-        return "" if self.at == "now" else "only the embedded bench sees the single requests of a server"
 
     async def strike(self, levers: Levers) -> None:
         if self.at == "now":

@@ -5,23 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulator.catalogue import FaultRow, Setting
-from simulator.levers import Fault, Levers
+from simulator.levers import FaultAtRequest, Levers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CrashServer(Fault):
+class CrashServer(FaultAtRequest):
     """SIGKILL: nothing is finished, nothing is said; healed, it starts again.
 
     With `at`: when the nth request at that point is carried out, and not answered yet.
     """
 
     which: int | None = 0
-    at: str = "now"
-    nth: int = 1
-
-    @property
-    def only_embedded(self) -> str:
-        return "" if self.at == "now" else "only the embedded bench sees the single requests of a server"
 
     async def strike(self, levers: Levers) -> None:
         if self.at == "now":

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from simulator.catalogue import FaultRow
-from simulator.levers import Fault, Levers
-
-ONLY_EMBEDDED: Final = "the processes bench keeps its objects in a real folder, beside what else needs that disk"
+from simulator.levers import STORE_ONLY_EMBEDDED, Levers, StoreFault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FullStore(Fault):
+class FullStore(StoreFault):
     """Every put fails; what is there can be read and deleted."""
-
-    @property
-    def only_embedded(self) -> str:
-        return ONLY_EMBEDDED
 
     async def strike(self, levers: Levers) -> None:
         await levers.store.fail(("put",), "no space left on device")
-
-    async def heal(self, levers: Levers) -> None:
-        await levers.store.heal()
 
 
 FAULT = FullStore
@@ -36,5 +26,5 @@ ROW = FaultRow(
     scenario="scenarios/faults/store-full.yaml",
     sign="step:store:full",
     source="issue 5: store full",
-    not_processes=ONLY_EMBEDDED,
+    not_processes=STORE_ONLY_EMBEDDED,
 )

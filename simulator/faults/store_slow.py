@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from simulator.catalogue import FaultRow, Setting
-from simulator.levers import Fault, Levers
-
-ONLY_EMBEDDED: Final = "the processes bench keeps its objects in a real folder, beside what else needs that disk"
+from simulator.levers import STORE_ONLY_EMBEDDED, Levers, StoreFault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SlowStore(Fault):
+class SlowStore(StoreFault):
     """Every operation begins `by_ms` later."""
 
     by_ms: int = 5_000
 
-    @property
-    def only_embedded(self) -> str:
-        return ONLY_EMBEDDED
-
     async def strike(self, levers: Levers) -> None:
         await levers.store.slow_down(self.by_ms)
-
-    async def heal(self, levers: Levers) -> None:
-        await levers.store.heal()
 
 
 FAULT = SlowStore
@@ -39,5 +29,5 @@ ROW = FaultRow(
     sign="step:store:slow",
     source="seed 003: a slow store",
     settings=(Setting(name="by", unit="duration", default="5s", does="how much longer"),),
-    not_processes=ONLY_EMBEDDED,
+    not_processes=STORE_ONLY_EMBEDDED,
 )
