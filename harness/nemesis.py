@@ -19,12 +19,25 @@ INTERRUPTING: Final = frozenset({"power_loss", "cut", "lose", "corrupt", "browno
 AFTERMATH_CHANCE: Final = 0.4
 """That the very recovery goes wrong too."""
 
-Target = Literal["server", "broker", "database"]
+Target = Literal["server", "broker", "database", "store", "fleet"]
 
 DEVICE_FAULT_CHANCE: Final = 0.3
 """Of a wake: about one in three goes wrong."""
 
 WIFI_DOWN_CHANCE: Final = 0.05
+OUTLASTED_CHANCE: Final = 0.3
+"""That a camera without Wi-Fi is struck once more, after all its tries: firmware that hangs is hung by then."""
+
+LATE_MS: Final = (26_000, 60_000)
+LONG_CHANCE: Final = 0.1
+LONG_MS_MAX: Final = 900_000
+"""Of an outage: now and then it outlasts the wakes, and the sessions, that it began in."""
+
+CORRUPT_BYTES_CHANCE: Final = 0.04
+CORRUPT_AFTER_BYTES: Final = (300, 1_000)
+"""A kilobyte's message has nothing but image in these bytes."""
+
+CORRUPT_FOR_MS: Final = 1_000
 DEVICES_PER_OUTAGE: Final = 50
 """A fleet of this size meets one draw of each outage a day; smaller ones too."""
 
@@ -81,7 +94,10 @@ class WifiDown:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """`after_ms` into that wake of that device, `target` is hit; it is healed `for_ms` later."""
+    """`after_ms` into that wake of that device, `target` is hit; it is healed `for_ms` later.
+
+    `which` server; None is the one that always serves. `fleet wakes at once` is no fault of a step: all cameras wake.
+    """
 
     target: Target
     do: str
@@ -91,6 +107,7 @@ class Outage:
     wake: int
     after_ms: int
     settings: tuple[tuple[str, Any], ...] = ()
+    which: int | None = None
 
     @property
     def kind(self) -> str:
@@ -100,15 +117,22 @@ class Outage:
     @property
     def sign(self) -> str:
         """Of its row in the catalogue."""
-        return f"step:{self.target}:{self.do}"
+        return _SIGNS.get(self.kind, f"step:{self.target}:{self.do}")
 
 
 Planned = DeviceFault | WifiDown | Outage
 
 
+_SIGNS: Final = {"server joins": "servers:several", "fleet herd": "fleet:herd"}
+"""Of the outages that scenarios write otherwise than as a step."""
+
+
 @dataclass(frozen=True, slots=True)
 class _OutageKind:
-    """`chance` a draw; `longest_ms` from strike to heal, 0: it is over at once; `settings` to choose from."""
+    """`chance` a draw; `longest_ms` from strike to heal, 0: it is over at once; `settings` to choose from.
+
+    Each comes once in so many draws as its chance says, on a day of the seed's choice.
+    """
 
     target: Target
     do: str
@@ -116,14 +140,17 @@ class _OutageKind:
     chance: float
     longest_ms: int = 0
     settings: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    which: int | None = None
 
 
+_LONG_UNTIL: Final = ("start", "resume")
 _TIMES: Final = (("times", (1, 3)),)
 _OUTAGES: Final = (
     _OutageKind("server", "crash", "start", 0.4, 20_000),
     _OutageKind("server", "stop", "start", 0.15, 20_000),
     _OutageKind("server", "pause", "resume", 0.2, 30_000),
     _OutageKind("server", "slow", "heal", 0.1, 60_000, (("by_ms", (500, 2_000)),)),
+    _OutageKind("server", "joins", "leaves", 0.1, 1_800_000, which=1),
     _OutageKind("broker", "stop", "start", 0.2, 10_000),
     _OutageKind("broker", "crash", "start", 0.15, 10_000),
     _OutageKind("broker", "pause", "resume", 0.15, 20_000),
@@ -144,6 +171,11 @@ _OUTAGES: Final = (
     _OutageKind("database", "disk_full", "heal", 0.1, 20_000),
     _OutageKind("database", "too_many_connections", "heal", 0.1, 20_000),
     _OutageKind("database", "read_only", "heal", 0.05, 20_000),
+    _OutageKind("store", "full", "heal", 0.05, 60_000),
+    _OutageKind("store", "unreachable", "heal", 0.05, 60_000),
+    _OutageKind("store", "slow", "heal", 0.05, 60_000, (("by_ms", (200, 5_000)),)),
+    _OutageKind("store", "keeps", "heal", 0.05, 60_000),
+    _OutageKind("fleet", "herd", "", 0.05),
 )
 """A stopped broker drops every connection."""
 
@@ -166,6 +198,7 @@ LASTING: Final[
     ("link", "packet_loss", 30_000, (("percent", (1.0, 10.0, 40.0)), ("resend_ms", (200, 1_000)), _WAYS)),
     ("device", "crash", 0, ()),
     ("device", "reset", 0, (("reason", ("sw", "int_wdt", "task_wdt")),)),
+    ("device", "card_loss", 0, ()),
     ("device", "card_full", 6 * _HOUR_MS, ()),
     ("device", "battery_death", 6 * _HOUR_MS, ()),
     ("device", "wake_early", 0, (("by_ms", (60_000, 1_800_000)),)),
@@ -178,8 +211,8 @@ LASTING: Final[
 )
 """Where, what, longest in ms (0: as long as such a fault lasts), and settings to choose from.
 
-Not among them: `corrupt_bytes` and flips in image bytes, which no server can refuse where the wire has no hash, and
-`card_loss`, which loses photos that nobody has promised to keep.
+Not among them: flips in image bytes, which no server can refuse where the wire has no hash. `corrupt_bytes` strikes
+firmware that says the hash, inside a chunk.
 """
 
 LASTING_CHANCE: Final = 0.12
@@ -195,13 +228,16 @@ _ASKING: Final = ("resume", "missing_chunks", "send_image", "send_all_pending")
 KINDS_OF_OUTAGE: Final = tuple(f"{kind.target} {kind.do}" for kind in _OUTAGES)
 
 
+_OTHERS: Final = ("reorder chunk.sent", "corrupt_bytes chunk.sent", "wifi down")
+
+
 def all_kinds() -> tuple[str, ...]:
     """Every kind that a schedule can hold, sorted: what a report lists even where it never struck."""
     sent = {"power_loss", "cut", "lose", "duplicate", "corrupt", "delay", "brownout"}
     events = {f"{action} {event}.sent" for action in sent for event in _SENT}
     received = {f"{action} {event}.received" for action in ("lose", "duplicate", "power_loss") for event in _RECEIVED}
     lasting = {f"{action} {event}" for event, action, *_ in LASTING}
-    return tuple(sorted({*events, *received, *lasting, "reorder chunk.sent", "wifi down", *KINDS_OF_OUTAGE}))
+    return tuple(sorted({*events, *received, *lasting, *_OTHERS, *KINDS_OF_OUTAGE}))
 
 
 def planned_day(seed: int, day: int, devices: int, wakes: int, chunks: int) -> tuple[Planned, ...]:
@@ -213,15 +249,19 @@ def planned_day(seed: int, day: int, devices: int, wakes: int, chunks: int) -> t
         for wake in range(1, wakes + 1):
             if own.chance(WIFI_DOWN_CHANCE):
                 found.append(WifiDown(device, wake))
+                if own.chance(OUTLASTED_CHANCE):
+                    found.append(_late(own, device, wake))
             elif own.chance(LASTING_CHANCE):
                 found.append(_lasting(own, device, wake))
+            elif chunks > 1 and own.chance(CORRUPT_BYTES_CHANCE):
+                found.append(_flipped_byte(own, device, wake, chunks))
             elif own.chance(DEVICE_FAULT_CHANCE):
                 fault = _device_fault(own, device, wake, chunks)
                 found.append(fault)
                 if fault.action in INTERRUPTING and own.chance(AFTERMATH_CHANCE):
                     found += _aftermath(own, device, wake + 1)
     for draw in range(-(-devices // DEVICES_PER_OUTAGE)):
-        found += _outages(rng.child(f"outages/{draw}"), devices, wakes)
+        found += _outages(seed, day, draw, devices, wakes)
     return tuple(found)
 
 
@@ -265,6 +305,21 @@ def _lasting(rng: Rng, device: int, wake: int) -> DeviceFault:
     return DeviceFault(device, wake, event, "lasting", "any", action, parameters, 1, from_ms, for_ms)
 
 
+def _late(rng: Rng, device: int, wake: int) -> DeviceFault:
+    """When every try to join has failed."""
+    action: ActionName = rng.choice(("reset", "battery_death"))
+    parameters = (("reason", "task_wdt"),) if action == "reset" else ()
+    for_ms = None if action == "reset" else rng.between(1_000, _HOUR_MS)
+    return DeviceFault(device, wake, "device", "lasting", "any", action, parameters, 1, rng.between(*LATE_MS), for_ms)
+
+
+def _flipped_byte(rng: Rng, device: int, wake: int, chunks: int) -> DeviceFault:
+    """A byte of the chunk after this one."""
+    parameters = (("flip", rng.between(1, 3)), ("after_bytes", rng.between(*CORRUPT_AFTER_BYTES)))
+    which = rng.below(chunks - 1)
+    return DeviceFault(device, wake, "chunk", "sent", which, "corrupt_bytes", parameters, for_ms=CORRUPT_FOR_MS)
+
+
 def _aftermath(rng: Rng, device: int, wake: int) -> Iterator[DeviceFault]:
     """The same fault for every way in which a server may ask: which one it takes is the dialect's choice."""
     ways: tuple[tuple[ActionName, tuple[tuple[str, Any], ...]], ...] = (
@@ -291,16 +346,21 @@ def _dark_ms(rng: Rng) -> int | None:
     return None if rng.chance(0.5) else rng.between(1_000, 60_000)
 
 
-def _outages(rng: Rng, devices: int, wakes: int) -> Iterator[Outage]:
+def _outages(seed: int, day: int, draw: int, devices: int, wakes: int) -> Iterator[Outage]:
     for kind in _OUTAGES:
-        if rng.chance(kind.chance):
+        every_days = round(1 / kind.chance)
+        block, place = divmod(day, every_days)
+        rng = Rng(f"{seed}/nemesis/{kind.target}/{kind.do}/{draw}/{block}")
+        if rng.below(every_days) == place:
+            is_long = kind.undo in _LONG_UNTIL and rng.chance(LONG_CHANCE)
             yield Outage(
                 kind.target,
                 kind.do,
                 kind.undo,
-                for_ms=rng.between(min(500, kind.longest_ms), kind.longest_ms),
+                for_ms=rng.between(min(500, kind.longest_ms), LONG_MS_MAX if is_long else kind.longest_ms),
                 device=rng.below(devices),
                 wake=rng.between(1, wakes),
                 after_ms=rng.between(0, 12_000),
                 settings=tuple((name, rng.choice(values)) for name, values in kind.settings),
+                which=kind.which,
             )

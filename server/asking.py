@@ -166,7 +166,7 @@ def damaged(turn: Turn, image_id: UUID, reason: str) -> None:
     turn.add(SetChunksAside(image_id, image.attempt, reason))
     image.have.clear()
     image.attempt += 1
-    image.retry_count += 1
+    image.retry_count = max(image.retry_count, min(image.retry_count + 1, image.max_retries))
     image.status, image.failure, image.failed_at = ImageStatus.FAILED, f"damaged: {reason}", turn.now
     turn.save_image(image)
     turn.add(AlertFailing(image_id))

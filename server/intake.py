@@ -247,7 +247,7 @@ class Intake:
         turn.is_redelivery = item.delivery is not None and item.delivery.dup
         before = len(turn.effects)
         if item.family is not None:
-            turn.view.family = item.family
+            turn.view.speaks(item.family)
         ingest.receive(turn, item.message)
         refusal = next((effect for effect in turn.effects[before:] if isinstance(effect, Refuse)), None)
         return None if refusal is None else RemoteProtocolError(refusal.reason, refusal.detail)

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from server.wire.dialects import Dialect
+from server.wire.dialects import Dialect, dialect_named
 from server.wire.messages import Metadata
 from server.wire.topics import Family
 
@@ -167,6 +167,12 @@ class DeviceView:
     hardware_version: str | None = None
     last_seen_at: datetime | None = None
     last_wake_at: datetime | None = None
+
+    def speaks(self, family: Family) -> None:
+        """Its message came on that family's topics: an update may have brought it there."""
+        if family != self.family:
+            self.family = family
+            self.dialect = dialect_named(self.dialect.name, family)
 
     def image(self, image_id: UUID | None) -> ImageView | None:
         """The image with that id, if it was read."""

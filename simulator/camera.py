@@ -76,6 +76,23 @@ class Camera:
         return render(self.device_id, wake_number, self.seed, self.size_bytes, self.picture, self.without)
 
 
+@dataclass(frozen=True, slots=True)
+class Cameras:
+    """Photos of several firmwares on one card, each as the firmware of its wake takes it: (first wake, camera)."""
+
+    since: tuple[tuple[int, Camera], ...]
+
+    def __call__(self, wake_number: int, counter: int) -> bytes:
+        *_, camera = (camera for first_wake, camera in self.since if first_wake <= wake_number)
+        return camera(wake_number, counter)
+
+    def followed_by(self, camera: Camera, first_wake: int, *, oldest_wake: int) -> Cameras:
+        """From `first_wake` on another one; what has taken no photo since `oldest_wake` is forgotten."""
+        firsts = [first for first, _ in self.since[1:]] + [first_wake]
+        needed = [item for item, end in zip(self.since, firsts, strict=True) if end > oldest_wake]
+        return Cameras((*needed, (first_wake, camera)))
+
+
 def _filling(key: str, count: int) -> bytes:
     """`count` (at least 4) bytes of COM segments whose data belongs to `key`."""
     data = hashlib.shake_128(key.encode()).digest(count)

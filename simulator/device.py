@@ -85,7 +85,7 @@ class Device:
         self.card = SdCard(profile.card_capacity_bytes)
         self.battery = Battery(profile.battery)
         self.clock = OwnClock(profile.clock_skew_ms, self.interval_ms, profile.clock_unset_until_ntp)
-        self._capture = capture
+        self.camera = capture
         self._rng = rng
         self._readings = Readings(rng, 0, profile)
         self._wakes_since_restart = 0
@@ -276,7 +276,7 @@ class Device:
     def _take_photo(self, now_ms: int, *, offline: bool) -> tuple[Entry | None, list[Effect]]:
         self._wake.has_captured = True
         self.battery.draw_mj(self.profile.battery.currents.capture_mj)
-        jpeg = self._capture(self.wake_number, self.card.counter + 1)
+        jpeg = self.camera(self.wake_number, self.card.counter + 1)
         try:
             entry = self.card.store(
                 jpeg,
@@ -320,7 +320,7 @@ class Device:
             self._sender.outbox.drop(entry)
 
     def _jpeg_of(self, entry: Entry) -> bytes:
-        return self._capture(entry.wake_number, entry.counter) if entry.jpeg is None else entry.jpeg
+        return self.camera(entry.wake_number, entry.counter) if entry.jpeg is None else entry.jpeg
 
     # -- the end of a wake -------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,8 +21,9 @@ from harness.history import History
 from harness.plan_steps import PlannedDevice, PlannedFault
 from server.wire.codec import dialect_called
 from server.wire.topics import downlink_filters
-from simulator.camera import Camera
+from simulator.camera import Camera, Cameras
 from simulator.device import Device
+from simulator.device_mishaps import change_firmware
 from simulator.device_states import State
 from simulator.effects import (
     Captured,
@@ -85,25 +87,18 @@ class SimulatedDut:
         self.rng = rng = Rng(f"{seed}/{planned.name}")
         self._jitter = rng.child("jitter")
         self.faults = ArmedFaults(FaultChain(rng.child("faults")))
+        self._seed = seed
         self.device = Device(
             DeviceIdentity(device_id=planned.mac, location=location, name=planned.name),
             self.profile,
-            Camera(
-                device_id=planned.mac,
-                seed=seed,
-                size_bytes=planned.image_size_bytes,
-                picture=planned.picture,
-                without=self.profile.jpeg_without,
-            ),
+            Cameras(((0, self._new_camera()),)),
             rng.child("device"),
             planned.interval_ms,
         )
-        filters = tuple((text, 1) for text in downlink_filters(self.dialect.family, planned.mac))
-        settings = LinkSettings(*broker, client_id=f"esp32-{planned.mac}", filters=filters)
         self.traffic = Traffic(self)
         self.mishaps = Mishaps(self, line)
-        self.new_link: Callable[[OnMessage, OnLost], Link] = partial(links, settings)
-        self.link: Link = self.new_link(self.traffic.on_message, self.on_lost)
+        self._links, self._broker = links, broker
+        self._new_links()
         self._context = contextvars.copy_context()  # this device's host, whoever wakes it
         self._is_wifi_up = True
         self._deadline: Timer | None = None
@@ -112,6 +107,24 @@ class SimulatedDut:
         self.incarnation = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._photos = 0
+
+    def _new_camera(self) -> Camera:
+        planned = self.planned
+        return Camera(
+            device_id=planned.mac,
+            seed=self._seed,
+            size_bytes=planned.image_size_bytes,
+            picture=planned.picture,
+            without=self.profile.jpeg_without,
+        )
+
+    def _new_links(self) -> None:
+        """The link speaks the firmware's topics."""
+        mac = self.planned.mac
+        filters = tuple((text, 1) for text in downlink_filters(self.dialect.family, mac))
+        settings = LinkSettings(*self._broker, client_id=f"esp32-{mac}", filters=filters)
+        self.new_link: Callable[[OnMessage, OnLost], Link] = partial(self._links, settings)
+        self.link: Link = self.new_link(self.traffic.on_message, self.on_lost)
 
     # -- what a scenario sees ------------------------------------------------------------------------
 
@@ -176,6 +189,15 @@ class SimulatedDut:
         self.note("fault", action="power_loss")
         back_at_ms = None if back_after_ms is None else now_ms + back_after_ms
         self.perform(self.device.power_loss(now_ms, back_at_ms))
+
+    def flash(self, profile: str, **traits: Any) -> None:
+        """Another firmware from its next wake on; what is on the card stays. Call it while it sleeps."""
+        self.planned = replace(self.planned, profile=profile, traits={**self.planned.traits, **traits})
+        self.profile = profile_of(self.planned)
+        self.dialect = dialect_called(self.profile.dialect)
+        if self.device.profile != self.profile:
+            change_firmware(self.device, self.profile, self._new_camera())
+        self._new_links()
 
     def reset(self, reason: str = "sw") -> None:
         """The chip restarts, for a reason of `esp_reset_reason_t`."""

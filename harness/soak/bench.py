@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from harness.bench.clock import ScenarioClock
 from harness.bench.embedded import EmbeddedBench
-from harness.bench.embedded_levers import LATENCY_US
+from harness.bench.embedded_levers import LATENCY_US, ServerPlace
 from harness.bench.postgres import run_blocking
 from harness.bench.postgres_cluster import SERVER, Cluster
 from harness.dut.simulated import SimulatedDut
@@ -41,8 +41,10 @@ _WIRES: Final = frozenset(
     {
         "_changes",
         "_context",
+        "_broker",
         "_deadline",
         "_history",
+        "_links",
         "_tasks",
         "_wake_timer",
         "clock",
@@ -90,6 +92,7 @@ class SoakBench(EmbeddedBench):
         self._begun = begun
         self._rows = rows
         self._leg = 0
+        self._may_others_start = False
         self.connections_left = 0
         """Most that a stopped server has left open to its database."""
 
@@ -104,8 +107,20 @@ class SoakBench(EmbeddedBench):
     async def start(self) -> None:
         """As any embedded bench; and every camera has a line that faults can strike."""
         await super().start()
+        self._may_others_start = True
         await self.reader.execute(_PATIENT)
         self._give_lines()
+
+    async def _boot(self, server: ServerPlace) -> None:
+        """One server serves; another one joins it when the nemesis says so."""
+        if server.number == 0 or self._may_others_start:
+            await super()._boot(server)
+
+    async def _stop_gracefully(self, server: ServerPlace) -> None:
+        """Who takes a second server away takes its session away too: nothing waits there for its return."""
+        await super()._stop_gracefully(server)
+        if server.number:
+            self._broker.apply(self._broker.broker.lose_sessions(server.client_id))
 
     async def fill(self) -> None:
         """The rows of the checkpoint, else of a new fleet."""
@@ -170,8 +185,7 @@ class SoakBench(EmbeddedBench):
 
     async def unpark(self) -> None:
         """Starts the servers; the cameras go on sleeping."""
-        for server in self._servers:
-            await self._boot(server)
+        await self._boot(self._servers[0])
         self._give_lines()
         self._set_timers()
 

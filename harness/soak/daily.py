@@ -181,9 +181,12 @@ class Daily:
             )
             self._captures[_key_of(fact)] = Capture(fact)
             self.captured += 1
+        lost = {(record.who, sha256) for record in day for sha256 in record.fields.get("lost_sha256", ())}
         for capture in self._captures.values():
-            is_held = capture.fact.sha256 in held[capture.fact.device]
-            capture.fact = replace(capture.fact, held=is_held)
+            fact = capture.fact
+            is_held = fact.sha256 in held[fact.device]
+            is_lost = fact.lost_by_device or (fact.device, fact.sha256) in lost
+            capture.fact = replace(fact, held=is_held, lost_by_device=is_lost)
             capture.released = not is_held
 
     async def _rows(self, window: datetime, looked_at: datetime) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from harness.soak.checkpoint import Checkpoint, Progressed, add_sample, commit, 
 from harness.soak.checkpoint import begin as begin_draft
 from harness.soak.coverage import Coverage
 from harness.soak.daily import SAFETY, Daily
+from harness.soak.firmware import firmware_of_day
 from harness.soak.history import SoakHistory
 from harness.soak.machine import Costs, give_back, heap_bytes, rss_bytes
 from harness.soak.order import DAY_MS, SoakOrder
@@ -109,6 +110,7 @@ class _Life:
         acts = acts_of_day(order.seed, day, order.devices)
         await let_people_act(bench, acts)
         self._setting.coverage.people.update(act.name for act in acts)
+        self._flash(day)
         self._striker.arm(planned_day(order.seed, day, order.devices, order.wakes_per_day, order.chunks))
         if day == 0:
             for dut in bench.duts:
@@ -124,6 +126,14 @@ class _Life:
         else:
             await self._come_to_rest()
         return await self._end_of_day(day)
+
+    def _flash(self, day: int) -> None:
+        """Each camera gets that day's firmware; one that does not sleep keeps what it has."""
+        order = self._setting.order
+        for dut, wanted in zip(self._bench.duts, firmware_of_day(order.seed, day, order.devices), strict=True):
+            if dut.is_asleep:
+                dut.mishaps.heal()
+                dut.flash(wanted.profile, reconnects_per_wake=wanted.reconnects_per_wake)
 
     async def _come_to_rest(self) -> None:
         """Returns at a quiet instant, or where there was none for an hour."""

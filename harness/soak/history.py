@@ -36,7 +36,7 @@ class SoakHistory(History):
         self.on_wake: Callable[[str, int], None] | None = None
         self.on_strike: Callable[[str, str], None] | None = None
         self.fresh: list[Record] = []
-        """Captures and releases since the last `new_day`."""
+        """Captures, releases and lost cards since the last `new_day`."""
         self._tail: deque[tuple[int, Kind, str, dict[str, Any]]] = deque(maxlen=TAIL_RECORDS)
         self._is_begun = bool(kept_bytes)
         if kept_bytes:
@@ -59,9 +59,9 @@ class SoakHistory(History):
             return Record(t_ms=t_ms, kind=kind, who=who, fields=fields)
         record = Record(t_ms=t_ms, kind=kind, who=who, fields=self.numbering.applied(plain(fields)))
         self._file.write(line_of_plain(record.to_plain()) + "\n")
-        if kind == "capture" or (kind == "info" and "released" in record.fields):
+        if kind == "capture" or "released" in record.fields or "lost_sha256" in record.fields:
             self.fresh.append(record)
-        elif kind == "wake" and self.on_wake is not None:
+        if kind == "wake" and self.on_wake is not None:
             self.on_wake(who, int(record.fields["number"]))
         elif kind == "fault" and self.on_strike is not None:
             if "address" in record.fields:

@@ -16,7 +16,6 @@ from harness.loader import load_bytes
 from harness.plan import Plan, plan_of
 from harness.run_one import BenchKind
 from harness.units import LanguageError, format_duration, parse_duration_ms, parse_size_bytes
-from simulator.rng import Rng
 
 DAY_MS: Final = 86_400_000
 DAYS_MAX: Final = 390
@@ -25,26 +24,11 @@ DAYS_MAX: Final = 390
 JITTER: Final = "45s"
 """Cameras of one schedule do not wake within one microsecond."""
 
+SERVERS: Final = 2
+"""The second one lives for a while only, where the nemesis has it started."""
+
 CARD_IMAGES: Final = 48
 """Images that a card has room for: days without a server, and a simulated card that stops growing."""
-
-WELL_BEHAVED: Final = (
-    "esp32s3-cam@3.5.0",
-    "esp32s3-cam@sha256",
-    "esp32s3-cam@2025.10",
-    "esp32s3-cam@paper-v4",
-    "esp32s3-cam@3.0.0-no-resume",
-)
-MISBEHAVING: Final = (
-    "ignores-next-wake",
-    "metadata-storm",
-    "hangs-after-error",
-    "unpadded-timestamps",
-    "counter-restarts",
-    "curly-quotes",
-    "jpeg-without-eoi",
-)
-MISBEHAVING_SHARE: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,18 +70,6 @@ class SoakOrder:
         )
 
 
-def profiles_of(order: SoakOrder) -> list[str]:
-    """The firmware of each device: mostly well-behaved generations, a share that misbehaves; by the seed."""
-    rng = Rng(f"{order.seed}/firmware")
-    found: list[str] = []
-    for number in range(order.devices):
-        base = rng.choice(WELL_BEHAVED)
-        if number > 0 and rng.chance(MISBEHAVING_SHARE):
-            base = f"{WELL_BEHAVED[0]}+{rng.choice(MISBEHAVING)}"
-        found.append(base)
-    return found
-
-
 def plan_of_soak(order: SoakOrder) -> Plan:
     """Raises ScenarioError where the language refuses a wake interval or an image size."""
     name = f"soak/{order.devices}x{order.days}d"
@@ -106,7 +78,8 @@ def plan_of_soak(order: SoakOrder) -> Plan:
         "name": f"{order.devices} cameras live {order.days} days under a nemesis",
         "seed": order.seed,
         "time_limit": f"{order.days + 4}d",
-        "devices": _groups(order),
+        "devices": _fleet(order),
+        "servers": SERVERS if order.bench == "embedded" else 1,
         "steps": [{"hook": "harness.soak.days:live"}],
         "drain": {"wakes": 2},
     }
@@ -115,27 +88,16 @@ def plan_of_soak(order: SoakOrder) -> Plan:
     return replace(plan, path=name)
 
 
-def _groups(order: SoakOrder) -> dict[str, Any]:
-    counts: dict[str, int] = {}
-    for profile in profiles_of(order):
-        counts[profile] = counts.get(profile, 0) + 1
-    every = format_duration(order.wake_every_ms)
+def _fleet(order: SoakOrder) -> dict[str, Any]:
+    """One group: which firmware each camera runs is `harness.soak.firmware`'s to say, day by day."""
     return {
-        _group_name(profile): {
-            "count": count,
-            "profile": profile,
-            "wake": {"every": every, "jitter": JITTER},
+        "cam": {
+            "count": order.devices,
+            "wake": {"every": format_duration(order.wake_every_ms), "jitter": JITTER},
             "image": {"size": f"{order.image_size_bytes}B", "chunk": f"{order.chunk_size_bytes}B"},
             "traits": {"card_capacity": f"{CARD_IMAGES * order.image_size_bytes}B"},
         }
-        for profile, count in counts.items()
     }
-
-
-def _group_name(profile: str) -> str:
-    """`esp32s3-cam@3.5.0+curly-quotes` as `cam-3-5-0-curly-quotes`: a name that the language takes."""
-    words = profile.removeprefix("esp32s3-").replace("@", "-").replace("+", "-").replace(".", "-")
-    return words[:32].rstrip("-")
 
 
 def order_of(

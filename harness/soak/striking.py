@@ -9,18 +9,24 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 from harness.bench import Bench
 from harness.fault_signs import signs_of_device
 from harness.nemesis import DeviceFault, Outage, Planned, WifiDown
-from harness.plan_steps import ActOn, Place, PlannedFault
+from harness.plan_steps import ActOn, Place, PlannedDevice, PlannedFault
 from harness.soak.coverage import Coverage
+from server.wire.dialects import DIALECTS
 from simulator.catalogue import row_named
+from simulator.profile import profile_named
 
 WIFI_DOWN_MS: Final = 60_000
 """Longer than all tries of one wake."""
+
+_RESTARTING: Final = ("counter_reset", "card_loss")
+_FORGETS_TIME: Final = "unset-clock"
 
 NOWHERE: Final = Place(line=0, path="nemesis")
 
@@ -35,7 +41,6 @@ class Striker:
         self._bench = bench
         self._coverage = coverage
         self._duts = {dut.planned.name: dut for dut in bench.duts}
-        self._firmware = {dut.planned.name: tuple(signs_of_device(dut.planned)) for dut in bench.duts}
         self._of_wake: dict[tuple[int, int], list[Planned]] = {}
         self._wakes_before: list[int] = []
         self._seen: set[tuple[str, int, str]] = set()
@@ -56,13 +61,23 @@ class Striker:
             dut.set_wifi(up=True)
 
     def _can(self, fault: DeviceFault) -> bool:
-        """Whether the bench has a line that such a fault can strike."""
-        return fault.event != "link" or self._bench.duts[fault.device].mishaps.line is not None
+        """Whether the bench has a line that such a fault can strike, and the promise holds that it is judged by."""
+        dut = self._bench.duts[fault.device]
+        if fault.action == "corrupt_bytes" and not (_says_hash(dut.planned) and dut.planned.chunk_size_bytes >= 1_000):
+            return False
+        if fault.action in _RESTARTING and _FORGETS_TIME in dut.planned.profile:
+            return False  # two photos of one name and one second of 1970 are one photo to everybody
+        is_of_line = fault.event == "link" or fault.action == "corrupt_bytes"
+        return not is_of_line or dut.mishaps.line is not None
 
     def _may(self, outage: Outage) -> bool:
-        """Whether the bench can do that to what it shares with nobody."""
+        """Whether the bench can do that to what it shares with nobody, and there are several cameras for a herd."""
+        if outage.target == "fleet":
+            return len(self._bench.duts) > 1
         if self._bench.kind == "embedded":
             return True
+        if outage.which:
+            return False
         is_of_cluster = outage.target == "database" and outage.do != "stop"
         return not is_of_cluster and not row_named(f"{outage.target}_{outage.do}").not_processes
 
@@ -95,7 +110,7 @@ class Striker:
             elif isinstance(item, Outage) and self._may(item):
                 self.to_come += 1
                 clock.call_at(clock.now_ms() + item.after_ms, partial(self.outages.put_nowait, item))
-        self._coverage.signs.update(self._firmware[who])
+        self._coverage.signs.update(signs_of_device(dut.planned))
 
     def strike(self, who: str, address: str) -> None:
         """A message was struck, or a fault that lasts began: which of the wake's faults it was, by its address.
@@ -117,23 +132,50 @@ class Striker:
                     self._count(item)
 
     async def act_in_turn(self) -> None:
-        """Outages, for ever."""
+        """Outages, for ever. A server that joins stays while others come, and leaves when it is its turn to."""
         bench = self._bench
         while True:
             outage = await self.outages.get()
-            self._count(outage)
             began_ms = bench.clock.elapsed_ms()
-            await bench.act(_act_on(outage.target, outage.do, dict(outage.settings)))
-            await bench.pass_time(bench.clock.now_ms() + outage.for_ms)
-            if outage.undo:
-                await bench.act(_act_on(outage.target, outage.undo, {}))
-            self._windows.append((outage.kind, began_ms, bench.clock.elapsed_ms()))
+            if outage.do != "leaves":
+                self._count(outage)
+            if outage.target == "fleet":
+                for dut in bench.duts:
+                    dut.wake("timer")
+            elif outage.do == "joins":
+                await bench.act(_act_on(outage, "start"))
+                self.to_come += 1
+                leaves = replace(outage, do="leaves", after_ms=began_ms)
+                bench.clock.call_at(bench.clock.now_ms() + outage.for_ms, partial(self.outages.put_nowait, leaves))
+            elif outage.do == "leaves":
+                await bench.act(_act_on(outage, "stop"))
+                self._windows.append(("server joins", outage.after_ms, began_ms))
+            else:
+                await self._last(outage)
+                self._windows.append((outage.kind, began_ms, bench.clock.elapsed_ms()))
             self.to_come -= 1
             self.outages.task_done()
 
+    async def _last(self, outage: Outage) -> None:
+        bench = self._bench
+        await bench.act(_act_on(outage, outage.do, dict(outage.settings)))
+        await bench.pass_time(bench.clock.now_ms() + outage.for_ms)
+        if outage.undo:
+            await bench.act(_act_on(outage, outage.undo))
 
-def _act_on(target: Any, do: str, settings: dict[str, Any]) -> ActOn:
-    return ActOn(place=NOWHERE, note=None, target=target, do=do, which=None, heal_after_ms=None, settings=settings)
+
+def _says_hash(planned: PlannedDevice) -> bool:
+    """Whether a flipped bit of its photos can be refused."""
+    return DIALECTS[profile_named(planned.profile).dialect].sends_sha256
+
+
+def _act_on(outage: Outage, do: str, settings: dict[str, Any] | None = None) -> ActOn:
+    """On one server: the one that always serves, or the one that comes and goes."""
+    target: Any = outage.target
+    which = (outage.which or 0) if target == "server" else None
+    return ActOn(
+        place=NOWHERE, note=None, target=target, do=do, which=which, heal_after_ms=None, settings=settings or {}
+    )
 
 
 def fault_to_arm(fault: DeviceFault) -> PlannedFault:

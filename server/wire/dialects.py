@@ -109,8 +109,9 @@ def default_dialect(family: Family) -> Dialect:
 
 
 def dialect_named(name: str | None, family: Family) -> Dialect:
-    """The dialect of a stored name; the family's default for an unknown or missing one."""
-    return DIALECTS.get(name or "", default_dialect(family))
+    """The dialect of a stored name; the family's default for an unknown one, and after an update to another family."""
+    found = DIALECTS.get(name or "")
+    return found if found is not None and found.family == family else default_dialect(family)
 
 
 def dialect_of_metadata(fields: dict[str, Any], family: Family) -> Dialect:

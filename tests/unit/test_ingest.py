@@ -314,6 +314,10 @@ def test_a_damaged_image_is_asked_for_again() -> None:
     ]
     known = talk.view.images[0]
     assert known.status == "failed" and known.retry_count == 1 and not known.have
+    known.retry_count = known.max_retries
+    ingest.damaged(turn, known.image_id, "no JPEG end marker")
+    assert known.retry_count == known.max_retries == 3, "offered by its device again, when its retries were used up"
+    known.retry_count = 1
     assert send_image(talk, total=2) == [Done(image_name="image_1.jpg", next_wake=datetime(2026, 1, 5, 3, tzinfo=UTC))]
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 from html.parser import HTMLParser
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.soak.firmware import DECK, firmware_of_day
 from harness.soak.people import ACTS, acts_of_day
 from harness.soak.plot import plot
 from harness.soak.progress import Progress
 from harness.soak.telling import DayEnded, Ticked
+from simulator.profile import BASES
 
 SAMPLE = {
     "faults": {"server crash": 11, "broker pause": 28, "power_loss chunk.sent": 306},
@@ -32,6 +35,22 @@ def test_people_do_the_same_for_the_same_seed_to_devices_that_there_are(seed: in
 
 def test_everything_that_people_can_do_is_done_in_a_season() -> None:
     assert {act.name for day in range(90) for act in acts_of_day(7, day, 3)} == set(ACTS)
+
+
+@given(seed=st.integers(0, 2**63 - 1))
+@settings(max_examples=20, deadline=None)
+def test_a_few_cameras_run_every_firmware_in_a_month(seed: int) -> None:
+    run = {item.profile for day in range(30) for item in firmware_of_day(seed, day, 3)}
+    assert len(run & set(DECK)) >= len(set(DECK)) - 2, "one deck, less what the last days hold"
+    assert set(BASES) < run
+
+
+def test_a_camera_keeps_its_firmware_for_three_days_and_not_all_change_on_one() -> None:
+    days = [firmware_of_day(7, day, 6) for day in range(30)]
+    assert days[5] == firmware_of_day(7, 5, 6)
+    changes = [sum(a != b for a, b in zip(one, next_one, strict=True)) for one, next_one in pairwise(days)]
+    assert max(changes) < 4 and sum(changes) > 30
+    assert {item.reconnects_per_wake for day in days for item in day} == {0, 2}
 
 
 @given(columns=st.integers(20, 200))

@@ -70,7 +70,9 @@ BEGIN
 
     v_tries := CASE WHEN fn_retry_never_left(p_image_id) THEN 0 ELSE 1 END;
     UPDATE device_images i
-    SET status = 'failed', failed_at = fn_now(), timeout_reason = v_reason, retry_count = i.retry_count + v_tries
+    SET
+        status = 'failed', failed_at = fn_now(), timeout_reason = v_reason,
+        retry_count = greatest(i.retry_count, least(i.retry_count + v_tries, i.max_retries))
     WHERE i.image_id = p_image_id
     RETURNING * INTO v_image;
     UPDATE device_wake_payloads p

@@ -1,0 +1,44 @@
+"""Which firmware each camera of a soak runs on each day: a few cameras, and in a month every firmware there is. Pure.
+
+Firmware is dealt from a shuffled deck that holds every generation and every misbehaviour. A camera gets another one
+every few days, over the air as it were: its card, with all that is still pending there, outlives that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from simulator.profile import BASES, MISBEHAVIOURS
+from simulator.rng import Rng
+
+FIRMWARE_DAYS: Final = 3
+"""So long one camera keeps one firmware."""
+
+OF_EACH_GENERATION: Final = 4
+"""Well-behaved ones in a deck, which holds each misbehaviour once: a third misbehaves."""
+
+RECONNECTS: Final = (0, 0, 2)
+"""How often a firmware connects again within a wake."""
+
+_NEWEST: Final = next(iter(BASES))
+DECK: Final = (*(name for name in BASES for _ in range(OF_EACH_GENERATION)), *(f"{_NEWEST}+{w}" for w in MISBEHAVIOURS))
+
+
+@dataclass(frozen=True, slots=True)
+class Firmware:
+    """A profile, and how often it connects again within a wake."""
+
+    profile: str
+    reconnects_per_wake: int
+
+
+def firmware_of_day(seed: int, day: int, devices: int) -> tuple[Firmware, ...]:
+    """By number of the camera; the cameras do not change all on one day."""
+    found = []
+    for number in range(devices):
+        dealt = (day + number) // FIRMWARE_DAYS * devices + number
+        deck, place = divmod(dealt, len(DECK))
+        rng = Rng(f"{seed}/firmware/{deck}")
+        found.append(Firmware(rng.shuffled(list(DECK))[place], rng.child(str(place)).choice(RECONNECTS)))
+    return tuple(found)
