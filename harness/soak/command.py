@@ -241,7 +241,9 @@ def _document(
         "command": order.command(),
         "verdict": verdict.value,
         "interrupted": told.was_stopped,
+        "bench": order.bench,
         "devices": order.devices,
+        "chunk_size_bytes": order.chunk_size_bytes,
         "days": told.days,
         "days_ordered": order.days,
         "seed": order.seed,
@@ -250,7 +252,8 @@ def _document(
         "wakes_per_cpu_s": round(night.samples[-1]["wakes"] / told.cpu_s, 2) if night.samples and told.cpu_s else 0.0,
         "days_per_minute": round(60 * told.days / wall_s, 2) if wall_s else 0.0,
         "thresholds": [
-            {"name": item.name, "limit": item.limit, "found": item.found, "holds": item.holds} for item in judged
+            {"name": item.name, "limit": item.limit, "found": item.found, "holds": item.holds, "doubt": item.doubt}
+            for item in judged
         ],
         "coverage": told.coverage,
         "final": told.final,
@@ -267,10 +270,11 @@ def _say(ended: ScenarioEnded, judged: list[Judgement], told: SoakEnded, documen
     say(
         f"{told.days} days, {counts.wakes} wakes: {ledger.captured} images taken, {ledger.stored} stored,"
         f" {ledger.recovered} of them recovered, {ledger.lost} lost, {ledger.doubled} doubled,"
-        f" {ledger.damaged} damaged, {ledger.pending} pending, {ledger.refused} refused\n"
+        f" {ledger.damaged} damaged, {ledger.pending} pending, {ledger.refused} refused"
+        f"{f', {ledger.lost_by_device} gone with a card' if ledger.lost_by_device else ''}\n"
     )
     for item in judged:
-        word = {True: "ok", False: "FAIL", None: "too few days"}[item.holds]
+        word = {True: "ok", False: "FAIL", None: item.doubt}[item.holds]
         say(f"{word:>12}  {item.name}: {item.found} (limit: {item.limit})\n")
     for failure in ended.result.failures:
         say(f"        FAIL  {failure.title}: {failure.found[:300]}\n")

@@ -128,12 +128,20 @@ class _Life:
         return await self._end_of_day(day)
 
     def _flash(self, day: int) -> None:
-        """Each camera gets that day's firmware; one that does not sleep keeps what it has."""
+        """Each camera gets that day's firmware; one that does not sleep keeps what it has.
+
+        Who replaces firmware that spoils photos replaces the card too: nobody will ever confirm them, and a few such
+        days would fill it for good.
+        """
         order = self._setting.order
         for dut, wanted in zip(self._bench.duts, firmware_of_day(order.seed, day, order.devices), strict=True):
-            if dut.is_asleep:
-                dut.mishaps.heal()
-                dut.flash(wanted.profile, reconnects_per_wake=wanted.reconnects_per_wake)
+            if not dut.is_asleep:
+                continue
+            dut.mishaps.heal()
+            has_spoilt = dut.device.profile.jpeg_without is not None
+            dut.flash(wanted.profile, reconnects_per_wake=wanted.reconnects_per_wake)
+            if has_spoilt and dut.profile.jpeg_without is None:
+                dut.mishaps.lose_card()
 
     async def _come_to_rest(self) -> None:
         """Returns at a quiet instant, or where there was none for an hour."""

@@ -23,18 +23,23 @@ WARM_UP_SHARE: Final = 5
 PAIRED_DAYS_MAX: Final = 400
 """More days are thinned out evenly: the number of pairs grows with the square."""
 
+TOO_FEW: Final = "too few days"
+NOT_PROVEN: Final = "not proven"
+"""Over the limit, but within the error of the measurement."""
+
 SURE: Final = 2.0
 """Standard errors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """One threshold and what was found; `holds` None: too few days to say."""
+    """One threshold and what was found; `holds` None: nobody can say yet, because of `doubt`."""
 
     name: str
     limit: str
     found: str
     holds: bool | None
+    doubt: str = TOO_FEW
 
 
 def warm_up_days(days: int, cards_full_after: int) -> int:
@@ -106,7 +111,8 @@ def _memory(name: str, warm: Sequence[Mapping[str, Any]], column: str, devices: 
     if holds is not None or len(values) >= DAYS_TO_JUDGE_MIN:
         text += f" (standard error {error / 1_000:.2f}), over {len(values)} days"
     limit = f"slope at most {SLOPE_MAX_BYTES / 1_000:g} MB in 1,000 camera days"
-    return Judgement(name=name, limit=limit, found=text, holds=holds)
+    doubt = NOT_PROVEN if len(values) >= DAYS_TO_JUDGE_MIN else TOO_FEW
+    return Judgement(name=name, limit=limit, found=text, holds=holds, doubt=doubt)
 
 
 def _connections(warm: Sequence[Mapping[str, Any]]) -> Judgement:

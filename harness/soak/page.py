@@ -10,6 +10,7 @@ from harness.events import ScenarioEnded
 from harness.report.style import BASE
 from harness.soak.order import DAY_MS
 from harness.soak.plot import COLOURS_MAX, Window, plot
+from harness.soak.seldom import reason
 
 _STYLE: Final = """
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 16px; }
@@ -80,13 +81,17 @@ def _failures(ended: ScenarioEnded) -> str:
 
 
 def _thresholds(items: Sequence[Mapping[str, Any]]) -> str:
-    words = {True: ("good", "holds"), False: ("bad", "does not hold"), None: ("dim", "too few days to say")}
+    tones = {True: "good", False: "bad", None: "dim"}
     rows = "".join(
         f"<tr><td>{escape(item['name'])}</td><td>{escape(item['limit'])}</td><td>{escape(item['found'])}</td>"
-        f'<td class="{words[item["holds"]][0]}">{words[item["holds"]][1]}</td></tr>'
+        f'<td class="{tones[item["holds"]]}">{escape(_word_of(item))}</td></tr>'
         for item in items
     )
     return f"<h2>Thresholds</h2><table><tr><th>What<th>Limit<th>Found<th></tr>{rows}</table>"
+
+
+def _word_of(threshold: Mapping[str, Any]) -> str:
+    return {True: "holds", False: "does not hold", None: str(threshold["doubt"])}[threshold["holds"]]
 
 
 def _plots(samples: Sequence[Mapping[str, Any]]) -> str:
@@ -175,7 +180,7 @@ def _of_tables(samples: Sequence[Mapping[str, Any]]) -> Figures:
     yield "Rows of the tables that keep records", "", {name: _column(samples, f"rows_{name}") for name in kept}
 
 
-def _coverage(coverage: Mapping[str, Mapping[str, int]]) -> str:
+def _coverage(document: Mapping[str, Any]) -> str:
     titles = {
         "catalogue": "The catalogue of faults",
         "faults": "Faults by step of the protocol",
@@ -185,10 +190,24 @@ def _coverage(coverage: Mapping[str, Mapping[str, int]]) -> str:
     }
     tables = []
     for part, title in titles.items():
-        rows = "".join(
-            f"<tr><td>{escape(name)}</td>"
-            + (f'<td class="n">{hits}</td></tr>' if hits else '<td class="n dim">not tried yet</td></tr>')
-            for name, hits in coverage.get(part, {}).items()
-        )
+        hits_by_name = document["coverage"].get(part, {})
+        rows = "".join(_hits(name, hits, _why_zero(document, part, name)) for name, hits in hits_by_name.items())
         tables.append(f"<table><tr><th>{escape(title)}<th class='n'>Hits</tr>{rows}</table>")
     return f'<div class="tables">{"".join(tables)}</div>'
+
+
+def _hits(name: str, hits: int, why_zero: str) -> str:
+    if hits:
+        return f'<tr><td>{escape(name)}</td><td class="n">{hits}</td></tr>'
+    why = f'<br><span class="dim">{escape(why_zero)}</span>' if why_zero else ""
+    return f'<tr><td>{escape(name)}{why}</td><td class="n dim">not tried yet</td></tr>'
+
+
+def _why_zero(document: Mapping[str, Any], part: str, name: str) -> str:
+    return reason(
+        part,
+        name,
+        devices=document["devices"],
+        chunk_size_bytes=document["chunk_size_bytes"],
+        is_processes=document["bench"] == "processes",
+    )

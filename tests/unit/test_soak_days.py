@@ -13,7 +13,10 @@ from harness.soak.firmware import DECK, firmware_of_day
 from harness.soak.people import ACTS, acts_of_day
 from harness.soak.plot import plot
 from harness.soak.progress import Progress
+from harness.soak.seldom import MOVES, reason
 from harness.soak.telling import DayEnded, Ticked
+from server.session import TRANSITIONS as server_table
+from simulator.device_states import TRANSITIONS as device_table
 from simulator.profile import BASES
 
 SAMPLE = {
@@ -35,6 +38,22 @@ def test_people_do_the_same_for_the_same_seed_to_devices_that_there_are(seed: in
 
 def test_everything_that_people_can_do_is_done_in_a_season() -> None:
     assert {act.name for day in range(90) for act in acts_of_day(7, day, 3)} == set(ACTS)
+
+
+def test_every_reason_for_a_zero_names_a_move_that_there_is() -> None:
+    server = {f"{state} -- {event} -> {target}" for (state, event), target in server_table.items()}
+    device = {
+        f"{state.value} -- {event.name.lower()} -> {target.value}"
+        for state, moves in device_table.items()
+        for event, target in moves.items()
+    }
+    assert server | device >= set(MOVES)
+    asked = {"devices": 3, "chunk_size_bytes": 1_000, "is_processes": False}
+    assert reason("server", "sleep_only -- metadata -> metadata_received", **asked).startswith("never")
+    assert reason("catalogue", "fleet: herd", **asked) == ""
+    assert "no herd" in reason("catalogue", "fleet: herd", **asked | {"devices": 1})
+    assert "second server" in reason("faults", "server joins", **asked | {"is_processes": True})
+    assert "real folder" in reason("catalogue", "store: store_full", **asked | {"is_processes": True})
 
 
 @given(seed=st.integers(0, 2**63 - 1))

@@ -51,6 +51,16 @@ def test_a_slope_that_the_days_do_not_prove_decides_nothing() -> None:
     assert _verdicts(noisy)[MEMORY] is None
 
 
+def test_what_is_not_proven_is_not_called_too_few_days() -> None:
+    noisy = [10**8 + 1_500 * DEVICES * day + (0, 900_000, -700_000)[day % 3] for day in range(20)]
+    doubts = []
+    for days in (noisy, noisy[:10]):
+        samples = [{"heap_bytes": size, "connections": 3} for size in days]
+        (one, *_) = judgements(samples, CLEAN, devices=DEVICES, cards_full_after=8)
+        doubts.append((one.holds, one.doubt))
+    assert doubts == [(None, "not proven"), (None, "too few days")]
+
+
 def test_a_warm_up_is_left_out() -> None:
     days = 30
     grown = [10**8 + 5_000_000 * min(day, warm_up_days(days, 8)) for day in range(days)]
