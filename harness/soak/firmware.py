@@ -21,6 +21,7 @@ OF_EACH_GENERATION: Final = 4
 RECONNECTS: Final = (0, 0, 2)
 """How often a firmware connects again within a wake."""
 
+SPOILING: Final = "+jpeg-without"
 _NEWEST: Final = next(iter(BASES))
 DECK: Final = (*(name for name in BASES for _ in range(OF_EACH_GENERATION)), *(f"{_NEWEST}+{w}" for w in MISBEHAVIOURS))
 
@@ -34,11 +35,18 @@ class Firmware:
 
 
 def firmware_of_day(seed: int, day: int, devices: int) -> tuple[Firmware, ...]:
-    """By number of the camera; the cameras do not change all on one day."""
+    """By number of the camera; the cameras do not change all on one day.
+
+    Firmware that spoils photos stays one day: what nobody will ever store is offered again at each wake.
+    """
     found = []
     for number in range(devices):
-        dealt = (day + number) // FIRMWARE_DAYS * devices + number
+        stint, day_of_stint = divmod(day + number, FIRMWARE_DAYS)
+        dealt = stint * devices + number
         deck, place = divmod(dealt, len(DECK))
         rng = Rng(f"{seed}/firmware/{deck}")
-        found.append(Firmware(rng.shuffled(list(DECK))[place], rng.child(str(place)).choice(RECONNECTS)))
+        profile = rng.shuffled(list(DECK))[place]
+        if day_of_stint and SPOILING in profile:
+            profile = _NEWEST
+        found.append(Firmware(profile, rng.child(str(place)).choice(RECONNECTS)))
     return tuple(found)
