@@ -64,7 +64,7 @@ def page(document: Mapping[str, Any], ended: ScenarioEnded) -> str:
         f"<h2>Day by day</h2><p class='dim'>Shaded: the fault windows of server, broker and database,"
         " from inject to heal.</p>"
         f'<div class="plots">{_plots(document["samples"])}</div>'
-        f"<h2>What the soak has tried</h2>{_coverage(document['coverage'])}</body></html>\n"
+        f"<h2>What the soak has tried</h2>{_coverage(document)}</body></html>\n"
     )
 
 
