@@ -96,7 +96,10 @@ class Doors:
             detail = f"the database failed: {type(error).__name__}; nothing was changed, try again"
             await _refusal(request, Refused(503, detail))(scope, receive, answer)
             return
-        scope.setdefault("state", {})["visitor"] = visitor
+        state = scope.setdefault("state", {})
+        state["visitor"] = visitor
+        if visitor is not None and visitor.kind is not None:
+            state["owner"] = visitor.name  # whose idempotency keys the request may meet
         await self._as_visitor(scope, receive, answer, entry, visitor)
 
     async def _as_visitor(

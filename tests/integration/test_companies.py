@@ -116,6 +116,21 @@ def test_neither_company_reaches_or_lists_what_the_other_has(migrated_database: 
     run(migrated_database.dsn("ws_server"), body)
 
 
+def test_a_key_for_a_write_is_its_users_own(migrated_database: Database) -> None:
+    async def body(rig: Rig) -> None:
+        ada, al = await api(rig, "ada", None), await api(rig, "al", None)
+        key = {"idempotency-key": "one"}
+        first = await made(ada, "/api/v1/projects", json={"name": "a"}, headers=key)
+        other = await made(al, "/api/v1/projects", json={"name": "a"}, headers=key)
+        assert (
+            (await made(ada, "/api/v1/projects", json={"name": "a"}, headers=key))["id"] == first["id"] != other["id"]
+        )
+        await ada.aclose()
+        await al.aclose()
+
+    run(migrated_database.dsn("ws_server"), body)
+
+
 def test_an_original_that_two_companies_share_shows_neither_the_other(migrated_database: Database) -> None:
     async def body(rig: Rig) -> None:
         acorn, birch = await add_company(rig, "Acorn"), await add_company(rig, "Birch")

@@ -79,7 +79,7 @@ def test_a_key_is_its_owners(migrated_database: Database, tmp_path: Path) -> Non
             owner = dict(scope["headers"]).get(b"x-owner", b"").decode()
             await served({**scope, "state": {"owner": owner}}, receive, send)
 
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(signed_in), base_url="http://server") as http:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(signed_in), base_url="http://localhost") as http:
             for name in ("yard", "hall"):  # one key, two requests
                 answer = await http.post("/api/v1/projects", json={"name": name}, headers={**KEY, "X-Owner": name})
                 assert (answer.status_code, answer.headers.get("Idempotency-Replayed")) == (201, None)
