@@ -248,8 +248,10 @@ class Journals:
 
     async def days(self, company_id: UUID | None, since: datetime) -> list[Day]:
         """Images by the day of their capture; days without any are not there."""
+        whose: tuple[UUID, ...] = () if company_id is None else (company_id,)
+        sql = JOURNALS["images_by_day"].replace("{of_company}", JOURNALS["of_company"] if whose else "")
         async with self._store.transaction(self._clock.now()) as connection:
-            rows = await connection.fetch(JOURNALS["images_by_day"], company_id, since)
+            rows = await connection.fetch(sql, since, *whose)
         return [Day(**row) for row in rows]
 
     async def batteries(self, company_id: UUID | None) -> list[BatteryStep]:

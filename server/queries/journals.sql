@@ -75,7 +75,7 @@ VALUES (
 );
 
 -- name: images_by_day
--- $1: the company; $2: from when. Days are those of UTC.
+-- $1: from when. Days are those of UTC.
 SELECT
     (i.captured_at AT TIME ZONE 'UTC')::date AS day,
     count(*) FILTER (WHERE i.status = 'complete') AS complete,
@@ -84,10 +84,13 @@ SELECT
     sum(i.retry_count)::bigint AS retries,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM i.completed_at - i.captured_at)) AS median_s,
     percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM i.completed_at - i.captured_at)) AS p95_s
-FROM device_images i JOIN devices d USING (device_id)
-WHERE i.captured_at >= $2 AND ($1::uuid IS NULL OR d.company_id = $1)
+FROM device_images i
+WHERE i.captured_at >= $1 {of_company}
 GROUP BY 1
 ORDER BY 1;
+
+-- name: of_company
+AND i.device_id IN (SELECT d.device_id FROM devices d WHERE d.company_id = $2);
 
 -- name: batteries
 -- $1: the company. How many devices at each tenth of a volt.

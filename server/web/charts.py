@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -17,12 +18,34 @@ if TYPE_CHECKING:
 DAYS: Final = 14
 """Days that the charts show, today being the last."""
 
+KEPT: Final = timedelta(minutes=1)
+Figures = tuple[list[Day], list[BatteryStep]]
+
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 640, 220, 52, 28, 12
 _ROUND: Final = (1, 2, 5)
 
 
-async def fleet_figures(app: App, company_id: UUID | None) -> tuple[list[Day], list[BatteryStep]]:
-    """The last DAYS days, days without images too, and the batteries."""
+class Fleet:
+    """Figures of the fleet, counted once in KEPT for each company: a million images take seconds."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._kept: dict[UUID | None, tuple[datetime, Figures]] = {}
+        self._turn = asyncio.Lock()
+
+    async def figures(self, company_id: UUID | None) -> Figures:
+        """The last DAYS days, days without images too, and the batteries; not older than KEPT."""
+        async with self._turn:
+            now = self._app.parts.clock.now()
+            kept = self._kept.get(company_id)
+            if kept is not None and kept[0] <= now < kept[0] + KEPT:
+                return kept[1]
+            found = await _counted(self._app, company_id)
+            self._kept[company_id] = (now, found)
+            return found
+
+
+async def _counted(app: App, company_id: UUID | None) -> Figures:
     today = app.parts.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
     since = today - timedelta(days=DAYS - 1)
     found = {day.day: day for day in await app.journals.days(company_id, since)}

@@ -24,7 +24,7 @@ from server.journals import (
 )
 from server.offload import Offload, WorkFailed
 from server.pictures import PictureRefused, examined_and_rendered
-from server.web.charts import fleet_figures
+from server.web.charts import Fleet
 from server.web.doors import visitor_of
 from server.web.pages import Limit, Page
 from server.web.problems import Problem, problems
@@ -75,6 +75,7 @@ async def page_of_journal(
 def journal_routes(app: App) -> APIRouter:
     """Lists, the newest first, of one device and of all; and the override."""
     router = APIRouter(tags=["devices"])
+    fleet = Fleet(app)
 
     async def page(
         request: Request, journal: Journal, limit: int, after: str | None, device_id: UUID | None = None
@@ -128,7 +129,7 @@ def journal_routes(app: App) -> APIRouter:
 
     @router.get("/fleet", responses=problems(401, 403, 503))
     async def get_fleet(request: Request) -> FleetFigures:
-        days, batteries = await fleet_figures(app, visitor_of(request).company_id)
+        days, batteries = await fleet.figures(visitor_of(request).company_id)
         return FleetFigures(days=days, batteries=batteries)
 
     return router
