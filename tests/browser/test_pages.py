@@ -124,7 +124,8 @@ def test_a_person_finds_a_failed_image_and_retries_it(migrated_database: Databas
         page.get_by_role("button", name="Retry All Failed Images").click()
         dialog.get_by_role("button", name="Retry all").click()
         expect(page.get_by_role("status").first).to_contain_text("2 retries queued")
-        expect(page.get_by_role("row", name="image_0.jpg")).to_contain_text("0 of 3")
+        failed = page.get_by_role("region", name="Failed images")
+        expect(failed.get_by_role("row", name="image_0.jpg")).to_contain_text("0 of 3")
         commands = do(lambda rig: rig.rows("SELECT issued_by FROM device_commands WHERE command_type = 'retry_image'"))
         assert [row["issued_by"] for row in commands] == ["ada", "ada"]
 
