@@ -96,6 +96,8 @@ def heap_bytes() -> int:
 def give_back() -> None:
     """Frees what nobody refers to, and gives free pages back to the machine: what stays then is in use."""
     gc.collect()
+    if not gc.get_freeze_count():
+        gc.freeze()  # code and tables of the first day live as long as the process: no need to look at them each day
     with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
 
