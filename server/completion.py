@@ -1,4 +1,4 @@
-"""Is a whole image the image that was announced? Assembles the chunks, checks them and stores the bytes (design 6.9).
+"""Are whole images the images that were announced? Assembles chunks, checks them and stores the bytes (design 6.9).
 
 The bytes are stored before the row says `complete`, and under the lock of their hash, so that nothing takes them away
 in between; stored twice they are stored once, since they go by their hash.
@@ -6,10 +6,15 @@ in between; stored twice they are stored once, since they go by their hash.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
+from server.ids import IdSource
 from server.jpeg import flaw_of_markers, frame_size
 from server.objects import ObjectStore, object_key, sha256_of
 from server.offload import Offload
@@ -23,16 +28,30 @@ WRITE = load("write.sql")
 class Finding:
     """What was found: a flaw, or the bytes with their hash and key."""
 
+    image_id: UUID
     mac: str
     flaw: str | None
     sha256: str = ""
     object_key: str = ""
     data: bytes = b""
 
-    @property
-    def lock(self) -> HashLock | None:
-        """What the transaction that stores the bytes has to hold."""
-        return HashLock(self.sha256) if self.flaw is None else None
+
+def locks_of(findings: Iterable[Finding]) -> list[HashLock]:
+    """What the transaction that stores their bytes has to hold."""
+    return [HashLock(finding.sha256) for finding in findings if finding.flaw is None]
+
+
+def one_a_device(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Groups in which each device stands once: what is decided on its second image follows from its first."""
+    groups: list[list[Finding]] = []
+    of_device: Counter[str] = Counter()
+    for finding in findings:
+        place = of_device[finding.mac]
+        of_device[finding.mac] += 1
+        if place == len(groups):
+            groups.append([])
+        groups[place].append(finding)
+    return groups
 
 
 class Completion:
@@ -44,39 +63,36 @@ class Completion:
         self._offload = offload
         self._dedup = dedup
 
-    async def examine(self, image_id: UUID) -> Finding | None:
-        """None where the image is complete or gone already."""
-        row = await self._store.image_to_complete(image_id)
-        if row is None or row["status"] == "complete":
-            return None
-        data = row["data"] or b""
+    async def examine(self, image_ids: Sequence[UUID]) -> list[Finding]:
+        """What was found, in this order; nothing of images that are complete or gone already."""
+        return [await self._examined(row) for row in await self._store.images_to_complete(image_ids)]
+
+    async def _examined(self, row: asyncpg.Record) -> Finding:
+        image_id, mac, data = row["image_id"], row["device_mac"], row["data"] or b""
         flaw = await self._flaw(data, row["image_size"], (row["metadata"] or {}).get("image_sha256"))
         if flaw is not None:
-            return Finding(mac=row["device_mac"], flaw=flaw)
+            return Finding(image_id=image_id, mac=mac, flaw=flaw)
         sha256 = sha256_of(data)
-        return Finding(mac=row["device_mac"], flaw=None, sha256=sha256, object_key=object_key(sha256), data=data)
+        return Finding(image_id=image_id, mac=mac, flaw=None, sha256=sha256, object_key=object_key(sha256), data=data)
 
-    async def keep(self, finding: Finding) -> None:
-        """Store the bytes, in a transaction that holds `finding.lock`; raises StoreFailed."""
-        await self._objects.put_at(finding.object_key, finding.data)
+    async def keep(self, findings: Iterable[Finding]) -> None:
+        """Store the bytes, in a transaction that holds `locks_of` them; raises StoreFailed."""
+        for finding in findings:
+            await self._objects.put_at(finding.object_key, finding.data)
 
     async def complete(
-        self, connection: Connection, image_id: UUID, finding: Finding, *, now: datetime, original_id: UUID
+        self, connection: Connection, findings: Iterable[Finding], *, now: datetime, ids: IdSource
     ) -> None:
-        """The row names its bytes and counts as a reference to their original, which is `original_id` if it is new."""
-        width, height = frame_size(finding.data) or (None, None)
-        await connection.execute(
-            WRITE["complete_image"],
-            image_id,
-            finding.sha256,
-            finding.object_key,
-            now,
-            original_id,
-            len(finding.data),
-            width,
-            height,
-            self._dedup,
-        )
+        """The rows name their bytes and count as references to their originals, which get ids if they are new.
+
+        In the order of hashes, so that servers that complete the same photos can't deadlock.
+        """
+        rows = []
+        for finding in sorted(findings, key=lambda finding: (finding.sha256, finding.image_id)):
+            width, height = frame_size(finding.data) or (None, None)
+            named = (finding.image_id, finding.sha256, finding.object_key, now, ids())
+            rows.append((*named, len(finding.data), width, height, self._dedup))
+        await connection.executemany(WRITE["complete_image"], rows)
 
     async def _flaw(self, data: bytes, size_bytes: int | None, announced_sha256: object) -> str | None:
         if size_bytes is not None and len(data) != size_bytes:

@@ -9,8 +9,9 @@ quarantine (design 9.1, 9.2).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -20,7 +21,7 @@ import asyncpg
 
 from server import ingest
 from server.clock import Clock
-from server.completion import Completion
+from server.completion import Completion, Finding, locks_of, one_a_device
 from server.effects import Complete, Refuse, Reply, Say, Watch
 from server.ids import IdSource
 from server.log import Log
@@ -40,6 +41,9 @@ from server.writing import WRITE, Outgoing, write
 
 BATCH_MESSAGES_MAX: Final = 200
 """Best batch of the measurements is 100 to 200 rows."""
+
+TOGETHER_MAX: Final = 16
+"""Images completed in one transaction: so many photos are in memory at once."""
 
 RETRIES_MAX: Final = 5
 """A deadlock victim or a serialization failure tries again; five in a row are no coincidence."""
@@ -177,8 +181,7 @@ class Intake:
             self._decode(item)
         self._metrics.batch_size.observe(len(batch))
         outcome = await self._commit(batch)
-        for image_id in dict.fromkeys(outcome.complete):
-            outcome.replies.extend(await self.complete(image_id))
+        outcome.replies.extend(await self.complete(outcome.complete))
         await self._dispatch(batch, outcome.replies)
         for item in batch:
             if item.delivery is not None:
@@ -279,36 +282,54 @@ class Intake:
 
     # -- completion and replies ----------------------------------------------------------------------
 
-    async def complete(self, image_id: UUID) -> list[Outgoing]:
-        """Assemble, check and store an image whose every chunk is there, in a transaction of its own."""
-        try:
-            return await self._complete(image_id)
-        except StoreFailed as error:  # it stays whole and incomplete, until a tick of the monitor tries again
-            self._metrics.images.labels("not_stored").inc()
-            self._log("error", f"[Objects] Image not stored: {error}", device=None)
-            return []
+    async def complete(self, image_ids: Iterable[UUID]) -> list[Outgoing]:
+        """Assemble, check and store images whose every chunk is there; many of them share a transaction."""
+        wanted = list(dict.fromkeys(image_ids))
+        replies: list[Outgoing] = []
+        for start in range(0, len(wanted), TOGETHER_MAX):
+            for group in one_a_device(await self._completion.examine(wanted[start : start + TOGETHER_MAX])):
+                replies += await self._complete_group(group)
+        return replies
 
-    async def _complete(self, image_id: UUID) -> list[Outgoing]:
-        finding = await self._completion.examine(image_id)
-        if finding is None:
-            return []
+    async def _complete_group(self, group: list[Finding]) -> list[Outgoing]:
+        """All together, or each by itself where one of them stands in the way of the others."""
+        if len(group) > 1:
+            with contextlib.suppress(StoreFailed, *_AGAIN, *_REFUSED_DATA):
+                return await self._complete(group)
+        replies: list[Outgoing] = []
+        for finding in group:
+            try:
+                replies += await self._complete([finding])
+            except StoreFailed as error:  # it stays whole and incomplete, until a tick of the monitor tries again
+                self._metrics.images.labels("not_stored").inc()
+                self._log("error", f"[Objects] Image not stored: {error}", device=None)
+        return replies
+
+    async def _complete(self, findings: Sequence[Finding]) -> list[Outgoing]:
+        """In one transaction: bytes stored first, then the rows; images that somebody else completed are left alone."""
         now = self._clock.now()
-        wanted = Wanted(families={finding.mac: None}, image_ids=frozenset((image_id,)))
-        async with self._store.transaction(now, finding.lock, lock_devices=wanted.families) as connection:
-            turn = Turn(view=(await views(connection, wanted, now))[finding.mac], now=now, ids=self._ids)
-            if finding.flaw is None:
-                ingest.stored(turn, image_id, finding.sha256, finding.object_key)
-            else:
-                ingest.damaged(turn, image_id, finding.flaw)
-            if not turn.effects:
+        wanted = Wanted(
+            families=dict.fromkeys(finding.mac for finding in findings),
+            image_ids=frozenset(finding.image_id for finding in findings),
+        )
+        async with self._store.transaction(now, *locks_of(findings), lock_devices=wanted.families) as connection:
+            known = await views(connection, wanted, now)
+            decided = [(finding, Turn(view=known[finding.mac], now=now, ids=self._ids)) for finding in findings]
+            for finding, turn in decided:
+                if finding.flaw is None:
+                    ingest.stored(turn, finding.image_id, finding.sha256, finding.object_key)
+                else:
+                    ingest.damaged(turn, finding.image_id, finding.flaw)
+            decided = [(finding, turn) for finding, turn in decided if turn.effects]
+            if not decided:
                 return []
-            if finding.flaw is None:
-                await self._completion.keep(finding)
-            replies = await write(connection, [turn])
-            if finding.flaw is None:
-                await self._completion.complete(connection, image_id, finding, now=now, original_id=self._ids())
-        self._metrics.images.labels("stored" if finding.flaw is None else "damaged").inc()
-        self._after_commit(turn, _Outcome())
+            sound = [finding for finding, _ in decided if finding.flaw is None]
+            await self._completion.keep(sound)
+            replies = await write(connection, [turn for _, turn in decided])
+            await self._completion.complete(connection, sound, now=now, ids=self._ids)
+        for finding, turn in decided:
+            self._metrics.images.labels("stored" if finding.flaw is None else "damaged").inc()
+            self._after_commit(turn, _Outcome())
         return replies
 
     async def _dispatch(self, batch: Sequence[Item], replies: list[Outgoing]) -> None:

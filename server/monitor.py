@@ -146,7 +146,7 @@ class Monitor:
 
     async def _sweep(self, look: Look) -> int:
         for image_id in look.whole:
-            await self._intake.send_all(await self._intake.complete(image_id))
+            await self._intake.send_all(await self._intake.complete([image_id]))
         for mac in look.in_session:
             self._intake.watchlist.add(mac, self._clock.now())
         return len(look.whole)

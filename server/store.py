@@ -167,16 +167,17 @@ class Store:
 
     @asynccontextmanager
     async def transaction(
-        self, now: datetime, lock: HashLock | None = None, *, lock_devices: Iterable[str] = ()
+        self, now: datetime, *locks: HashLock | None, lock_devices: Iterable[str] = ()
     ) -> AsyncIterator[Connection]:
         """One transaction whose `fn_now()` is `now`; commits at the end, rolls back on an error.
 
-        A lock of a hash is taken before all else, and goes with the transaction; then the devices with these MACs are
+        Locks of hashes are taken before all else, and go with the transaction; then the devices with these MACs are
         locked, which `views` asks for.
         """
+        beginning = _beginning(now, {lock for lock in locks if lock is not None}, sorted(lock_devices))
         async with self._pool.acquire() as connection:
             try:
-                await connection.execute(_beginning(now, lock, sorted(lock_devices)))
+                await connection.execute(beginning)
                 yield connection
                 await connection.execute("COMMIT")
             except BaseException as error:
@@ -189,11 +190,15 @@ class Store:
         async with self._pool.acquire() as connection:
             yield connection
 
-    async def image_to_complete(self, image_id: UUID) -> asyncpg.Record | None:
-        """The MAC, the announcement and the bytes of an image, outside of a batch."""
+    async def images_to_complete(self, image_ids: Sequence[UUID]) -> list[asyncpg.Record]:
+        """The MAC, the announcement and the bytes of images that are not complete yet, outside of a batch.
+
+        Each by its key, all in one round trip: a join with a list would read the whole table once it is planned so.
+        """
         async with self._pool.acquire() as connection:
-            row: asyncpg.Record | None = await connection.fetchrow(READ["image_to_complete"], image_id)
-            return row
+            asked = [(image_id,) for image_id in image_ids]
+            rows: list[asyncpg.Record] = await connection.fetchmany(READ["image_to_complete"], asked)
+            return rows
 
     async def look(self) -> Look:
         """What the monitor has to do, without doing it."""
@@ -225,9 +230,10 @@ async def _roll_back(connection: Connection, error: BaseException) -> None:
             connection.terminate()
 
 
-def _beginning(now: datetime, lock: HashLock | None, macs: Sequence[str]) -> str:
+def _beginning(now: datetime, locks: Iterable[HashLock], macs: Sequence[str]) -> str:
     """BEGIN, the transaction's time and its locks in one round trip; an ISO time holds no quote."""
-    begin = f"BEGIN; SET LOCAL wakestorm.now = '{now.isoformat()}'{'' if lock is None else lock.statement}{_whose()}"
+    taken = "".join(lock.statement for lock in sorted(locks, key=lambda lock: lock.content_hash))
+    begin = f"BEGIN; SET LOCAL wakestorm.now = '{now.isoformat()}'{taken}{_whose()}"
     if not macs:
         return begin
     begin += BY_KEY

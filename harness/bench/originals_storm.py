@@ -224,7 +224,7 @@ class OriginalsStorm:
         if kind == "delete_project":
             return _status(_request(app, "DELETE", f"/api/v1/projects/{ground.project_id}"))
         if kind == "complete":
-            return _discarded(app.intake.complete(_there(ground.device_image_id)))
+            return _discarded(app.intake.complete([_there(ground.device_image_id)]))
         if kind == "delete_device":
             return _delete_device(app, self.clock, ground.device_id)
         if kind == "clean_up":

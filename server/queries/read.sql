@@ -105,10 +105,10 @@ WHERE g.device_id = ANY($1::uuid[])
 ORDER BY g.device_id, g.wire_image_name, g.chunk_index;
 
 -- name: image_to_complete
--- An image whose every chunk is there: who sent it, what was announced, and its bytes.
-SELECT d.device_mac, i.status, i.image_size, i.metadata,
+-- An image whose every chunk is there, not complete yet: who sent it, what was announced, and its bytes.
+SELECT i.image_id, d.device_mac, i.image_size, i.metadata,
     (SELECT string_agg(c.data, ''::bytea ORDER BY c.chunk_index) FROM device_image_chunks c
      WHERE c.image_id = i.image_id) AS data
 FROM device_images i
 JOIN devices d USING (device_id)
-WHERE i.image_id = $1;
+WHERE i.image_id = $1 AND i.status <> 'complete';

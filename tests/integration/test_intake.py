@@ -18,7 +18,7 @@ from server.ids import random_ids
 from server.intake import Intake, Item
 from server.metrics import Metrics
 from server.mqtt import NotConnected
-from server.objects import ObjectStore
+from server.objects import ObjectStore, StoreFailed, sha256_of
 from server.offload import InlineOffload
 from server.store import Store, open_pool
 from server.wire.messages import Chunk
@@ -115,21 +115,21 @@ async def _rig(dsn: str, folder: Path, **pool_options: Any) -> Rig:
     return rig
 
 
-async def camera(rig: Rig) -> None:
+async def camera(rig: Rig, mac: str = MAC) -> None:
     await rig.rows(
         "INSERT INTO devices (device_mac, provisioning_status, wake_schedule_cron)"
         " VALUES ($1, 'mapped', '0 */3 * * *') RETURNING device_id",
-        MAC,
+        mac,
     )
 
 
-def image(size: int = 3_000) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def image(size: int = 3_000, mac: str = MAC, jpeg: bytes | None = None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     import base64
 
-    jpeg = render(MAC, 1, 1, size)
+    jpeg = render(MAC, 1, 1, size) if jpeg is None else jpeg
     pieces = [jpeg[at : at + 1_000] for at in range(0, len(jpeg), 1_000)]
     metadata = {
-        "device_id": MAC,
+        "device_id": mac,
         "image_name": "image_1.jpg",
         "timestamp": "2026-01-05T03:00:00Z",
         "image_size": size,
@@ -137,7 +137,7 @@ def image(size: int = 3_000) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         "total_chunk_count": len(pieces),
     }
     chunks = [
-        {"device_id": MAC, "image_name": "image_1.jpg", "chunk_id": number, "payload": base64.b64encode(piece).decode()}
+        {"device_id": mac, "image_name": "image_1.jpg", "chunk_id": number, "payload": base64.b64encode(piece).decode()}
         for number, piece in enumerate(pieces)
     ]
     return metadata, chunks
@@ -279,6 +279,74 @@ def test_two_servers_share_an_image_and_a_stranger(migrated_database: Any, tmp_p
         assert not await rig.rows("SELECT * FROM quarantined_messages")
 
     run(migrated_database.dsn("ws_server"), tmp_path, body, servers=2)
+
+
+SAME, TWIN, OTHER, TORN = "A00000000001", "A00000000002", "A00000000003", "A00000000004"
+FOUR = {SAME: render("A", 1, 1, 3_000), OTHER: render("B", 1, 1, 3_000), TORN: bytes(3_000)}
+FOUR[TWIN] = FOUR[SAME]
+
+
+async def four_cameras(rig: Rig) -> None:
+    """A whole wake of each in one batch: two send the same bytes, one sends no JPEG."""
+    for mac in FOUR:
+        await camera(rig, mac)
+    for mac, jpeg in FOUR.items():
+        metadata, chunks = image(3_000, mac, jpeg)
+        topics = [(f"ESP32CAM/{mac}/status", HELLO | {"device_id": mac}), (f"ESP32CAM/{mac}/data", metadata)]
+        for topic, message in [*topics, *((f"ESP32CAM/{mac}/data", chunk) for chunk in chunks)]:
+            rig.deliver(topic, message)
+
+
+async def states(rig: Rig) -> dict[str, str]:
+    rows = await rig.rows("SELECT device_mac, status FROM device_images JOIN devices USING (device_id)")
+    return {row["device_mac"]: row["status"] for row in rows}
+
+
+def test_images_of_a_batch_are_completed_together(
+    migrated_database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One transaction for the batch and one for its images, one object and one original for the same bytes."""
+    begun: list[int] = []
+    real = Store.transaction
+
+    def counted(self: Store, *arguments: Any, **options: Any) -> Any:
+        begun.append(len(options.get("lock_devices", ())))
+        return real(self, *arguments, **options)
+
+    async def body(rig: Rig) -> None:
+        await four_cameras(rig)
+        await rig.intake.wait_idle()
+        assert await states(rig) == dict.fromkeys(FOUR, "complete") | {TORN: "failed"}
+        assert begun == [4, 4]
+        acked = [reply.mac for reply in rig.sent if reply.ack_type == "ACK_OK"]
+        assert sorted(acked) == sorted({SAME, TWIN, OTHER})
+        originals = await rig.rows("SELECT reference_count FROM original_images ORDER BY reference_count")
+        assert [row["reference_count"] for row in originals] == [1, 2]
+        assert not await rig.rows("SELECT * FROM device_image_chunks")
+
+    monkeypatch.setattr(Store, "transaction", counted)
+    run(migrated_database.dsn("ws_server"), tmp_path, body)
+
+
+def test_an_image_that_can_not_be_stored_does_not_stop_the_others(
+    migrated_database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, away = ObjectStore.put_at, sha256_of(FOUR[OTHER])
+
+    async def put(self: ObjectStore, key: str, data: bytes) -> None:
+        if sha256_of(data) == away:
+            raise StoreFailed("no room")
+        await real(self, key, data)
+
+    async def body(rig: Rig) -> None:
+        await four_cameras(rig)
+        await rig.intake.wait_idle()
+        assert await states(rig) == {SAME: "complete", TWIN: "complete", OTHER: "receiving", TORN: "failed"}
+        assert sorted(reply.mac for reply in rig.sent if reply.ack_type == "ACK_OK") == [SAME, TWIN]
+        assert len(await rig.rows("SELECT * FROM device_image_chunks")) == 3
+
+    monkeypatch.setattr(ObjectStore, "put_at", put)
+    run(migrated_database.dsn("ws_server"), tmp_path, body)
 
 
 @pytest.mark.parametrize(
