@@ -198,7 +198,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """Every chunk is there: assemble, check and store, in a transaction of its own."""
+    """Every chunk is there: assemble, check and store, in a transaction after the batch's."""
 
     image_id: UUID
 
