@@ -60,9 +60,9 @@ $(INSTALLED_DEV): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-# Tools that judge boards and stores and are no dependencies of the project, each set in an environment of its own.
-$(ORACLES): tests/oracles/esptool-4.txt tests/oracles/embedded.txt tests/oracles/rclone.txt | $(INSTALLED_DEV)
-	@for name in esptool-4 embedded rclone; do \
+# Tools that judge boards, stores and queues and are no dependencies of the project, each set in an environment of its own.
+$(ORACLES): tests/oracles/esptool-4.txt tests/oracles/embedded.txt tests/oracles/rclone.txt tests/oracles/redis.txt | $(INSTALLED_DEV)
+	@for name in esptool-4 embedded rclone redis; do \
 	  $(BIN)/python -m venv --without-pip .venv/oracles/$$name && \
 	  $(BIN)/python -m pip --python .venv/oracles/$$name/bin/python install --quiet --disable-pip-version-check \
 	    -r tests/oracles/$$name.txt || exit 1; \

@@ -5,8 +5,10 @@ obstore's blocking calls only, behind the offload: its async ones complete on th
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, NotFoundError
 from obstore.store import LocalStore, MemoryStore, from_url
 
 from server.hashing import compute_sha256_from_bytes
@@ -28,8 +30,18 @@ RETRY: Final[Any] = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
 """A store that is away is said to be away, while somebody still waits for the answer."""
 
 
-BLOCK_BYTES: Final = 1 << 20
+BLOCK_BYTES: Final = 4 << 20
 """What is read of a large object at a time."""
+
+PART_BYTES_MIN: Final = 8 << 20
+PARTS_MAX: Final = 10_000
+"""Of S3's multipart uploads."""
+
+_WITHOUT_RANGES: Final = "non-partial response"
+"""What obstore says of a server that answers a request for a range with the whole."""
+
+_STAGED: Final = re.compile(r"#\d+$")
+"""How the name ends of what a folder store has not wholly written; obstore lists no such file."""
 
 
 class StoreFailed(Exception):
@@ -65,6 +77,7 @@ class ObjectStore:
     def __init__(self, url: str, offload: Offload) -> None:
         self._offload = offload
         self._store: Any
+        self._folder: Path | None = None
         if "://" in url:
             may_http = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("true", "1")
             options = {"connect_timeout": CONNECT_TIMEOUT, "timeout": REQUEST_TIMEOUT, "allow_http": may_http}
@@ -74,7 +87,8 @@ class ObjectStore:
         else:
             folder = Path(url)
             folder.mkdir(parents=True, exist_ok=True)
-            self._store = LocalStore(str(folder.resolve()))
+            self._folder = folder.resolve()
+            self._store = LocalStore(str(self._folder))
 
     async def put(self, data: bytes) -> tuple[str, str]:
         """Store the bytes under their hash; returns (sha256, key). The same bytes again change nothing."""
@@ -106,11 +120,12 @@ class ObjectStore:
         return await self._call(f"get {key}", read)
 
     async def put_file(self, key: str, file: IO[bytes]) -> None:
-        """Store a file, read block by block; what lies there already is replaced."""
+        """Store a file, on S3 in parts; what lies there already is replaced. It is there whole, or not at all."""
 
         def copy() -> None:
+            size = file.seek(0, os.SEEK_END)
             file.seek(0)
-            obstore.put(self._store, key, file)
+            obstore.put(self._store, key, file, chunk_size=max(PART_BYTES_MIN, -(-size // PARTS_MAX)))
 
         await self._call(f"put {key}", copy)
 
@@ -126,24 +141,29 @@ class ObjectStore:
         return await self._call(f"head {key}", look)
 
     async def blocks(self, key: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes of an object, or a range of them, block by block; raises FileNotFoundError at the first."""
-        if length is not None:
+        """The bytes of an object, or a range of them, block by block; raises FileNotFoundError at the first.
 
-            def part() -> bytes:
-                return bytes(obstore.get_range(self._store, key, start=start, length=length))
+        Each block is a request of its own: one that lasts as long as a slow reader would run into its time limit.
+        """
+        end = await self.size_bytes(key) if length is None else start + length
+        while start < end:
+            size = min(BLOCK_BYTES, end - start)
+            yield await self._call(f"get {key}", self._range_of(key, start, size))
+            start += size
 
-            yield await self._call(f"get {key}", part)
-            return
-
-        def begin() -> Iterator[Any]:
+    def _range_of(self, key: str, start: int, length: int) -> Callable[[], bytes]:
+        def read() -> bytes:
             try:
-                return iter(obstore.get(self._store, key).stream(min_chunk_size=BLOCK_BYTES))
+                return bytes(obstore.get_range(self._store, key, start=start, length=length))
             except NotFoundError as error:
                 raise FileNotFoundError(key) from error
+            except GenericError as error:
+                if _WITHOUT_RANGES not in str(error):
+                    raise
+            stream = obstore.get(self._store, key).stream(min_chunk_size=BLOCK_BYTES)
+            return _sliced(stream, start, length)
 
-        stream = await self._call(f"get {key}", begin)
-        while (block := await self._call(f"get {key}", lambda: next(stream, None))) is not None:
-            yield bytes(block)
+        return read
 
     async def delete(self, key: str) -> None:
         """Remove an object; nothing where there is none."""
@@ -167,6 +187,23 @@ class ObjectStore:
         found = await self._call(f"list {prefix}", listed)
         return [found[start : start + 1_000] for start in range(0, len(found), 1_000)]
 
+    async def sweep_unfinished(self, older_than: datetime) -> int:
+        """Remove what dying servers had half written to a folder; returns how many. S3 has lifecycle rules for it."""
+
+        def swept() -> int:
+            if self._folder is None:
+                return 0
+            count = 0
+            for path in self._folder.rglob("*#*"):
+                with contextlib.suppress(FileNotFoundError):  # its writer has just ended it
+                    is_old = path.stat().st_mtime <= older_than.timestamp()
+                    if is_old and _STAGED.search(path.name):
+                        path.unlink()
+                        count += 1
+            return count
+
+        return await self._call("sweep", swept)
+
     async def _call(self, what: str, work: Callable[[], T]) -> T:
         try:
             return await self._offload.call(work)
@@ -174,3 +211,15 @@ class ObjectStore:
             raise
         except (BaseError, OSError) as error:
             raise StoreFailed(f"{what}: {type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
+
+
+def _sliced(stream: Any, start: int, length: int) -> bytes:
+    """The range of a stream's bytes; what lies behind it is not read."""
+    found = bytearray()
+    for block in stream:
+        skipped = min(start, len(block))
+        start -= skipped
+        found += bytes(block)[skipped : skipped + length - len(found)]
+        if len(found) == length:
+            break
+    return bytes(found)

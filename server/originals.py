@@ -251,7 +251,7 @@ class Originals:
         An object counts as stray from when the sweep first saw it so, or from when it was stored if that was earlier.
         """
         seen: list[str] = []
-        swept = 0
+        swept = await self.objects.sweep_unfinished(self.clock.now() - older_than)
         for prefix in ("originals", "processed", "uploads", "videos"):
             for page in await self.objects.pages(prefix):
                 stored_at = {stored.key: stored.modified_at for stored in page}

@@ -61,7 +61,8 @@ async def _round(app: App, pin_id: str, data: bytes, stopwatch: Callable[[], flo
     start = stopwatch()
     upload = await _exchange(app, "POST", "/api/v1/videos/uploads", said)
     for part in upload["parts"]:
-        await _exchange(app, "PUT", part["url"], data[part["offset_bytes"] :][: part["size_bytes"]])
+        offset = part["offset_bytes"]
+        await _exchange(app, "PUT", part["url"], data[offset : offset + part["size_bytes"]])
     sent = stopwatch()
     await _exchange(app, "POST", f"/api/v1/videos/{upload['video_id']}/upload/complete", None)
     return sent - start, stopwatch() - sent

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, FastAPI, Header, Path, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, field_validator
 from starlette.requests import ClientDisconnect
 
 from server.hashing import HASH_PATTERN
@@ -124,13 +124,15 @@ def upload_routes(app: App, prefix: str) -> APIRouter:
         parts = [PlannedPart(**asdict(part), url=f"{place}/{part.part_number}") for part in upload.parts]
         return UploadAnswer(**(asdict(upload) | {"parts": parts}))
 
+    replayed = Annotated[VideoUpload, PlainSerializer(answered)]
+
     @router.post("/uploads", status_code=201, responses=problems(400, 404, 409, 422, 503))
     async def initiate_upload(
         request: Request, new: InitiateUpload, idempotency_key: IdempotencyKey = None
     ) -> UploadAnswer:
         await _check_named(app, new)
         said = new.model_dump(exclude={"checksum_sha256"})
-        once = await once_for(app, request, idempotency_key, 201, VideoUpload, new.model_dump_json())
+        once = await once_for(app, request, idempotency_key, 201, replayed, new.model_dump_json())
         upload = await uploads.initiate(NewUpload(**said, sha256=new.checksum_sha256), once)
         if upload is None:
             raise Problem(404, f"no pin {new.pin_id}")

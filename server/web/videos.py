@@ -183,7 +183,7 @@ async def _served(app: App, key: str | None, media_type: str, range_header: str 
             raise FileNotFoundError
         size = await app.objects.size_bytes(key)
         asked = _asked(range_header, size)
-        start, length = asked or (0, None)
+        start, length = asked or (0, size)
         blocks = app.videos.videos.blocks(key, start, length)
         first = await anext(blocks, b"")
     except FileNotFoundError:
@@ -195,10 +195,10 @@ async def _served(app: App, key: str | None, media_type: str, range_header: str 
             yield block
 
     headers = {"Accept-Ranges": "bytes", "X-Content-Type-Options": "nosniff"}
-    headers["Content-Length"] = str(size if length is None else length)
-    if length is not None:
+    headers["Content-Length"] = str(length)
+    if asked is not None:
         headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{size}"
-    return StreamingResponse(rest(), 200 if length is None else 206, headers, media_type)
+    return StreamingResponse(rest(), 200 if asked is None else 206, headers, media_type)
 
 
 def _asked(header: str | None, size_bytes: int) -> tuple[int, int] | None:

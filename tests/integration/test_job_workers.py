@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -17,23 +14,16 @@ from server.carrier import CeleryCarrier, LocalCarrier, celery_app
 from server.job_watch import CarrierFailed
 from server.offload import InlineOffload
 from tests.conftest import Database
-from tests.support.originals_world import HandClock
+from tests.support.job_rows import at_present, until
 from tests.support.video_files import video
-from tests.support.videos_world import API, StandingClock, Yard, new_yard
+from tests.support.videos_world import API, Yard, new_yard
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 
-def _at_present() -> HandClock:
-    """Workers have the machine's time; the server's clock stands where they begin."""
-    clock = StandingClock()
-    clock.moment = datetime.now(UTC)
-    return clock
-
-
 def _with_worker(database: Database, folder: Path, body: Callable[[Yard, LocalCarrier], Awaitable[None]]) -> None:
     async def main() -> None:
-        yard = await new_yard(database.dsn("ws_server"), str(folder), _at_present())
+        yard = await new_yard(database.dsn("ws_server"), str(folder), at_present())
         environ = {"WAKESTORM_DATABASE_URL": database.dsn("ws_server"), "WAKESTORM_OBJECTS": str(folder)}
         carrier = LocalCarrier(environ, InlineOffload())
         yard.rig.app.videos.watch._carrier = carrier
@@ -48,15 +38,6 @@ def _with_worker(database: Database, folder: Path, body: Callable[[Yard, LocalCa
     asyncio.run(main())
 
 
-async def _until(yard: Yard, status: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        rows = await yard.rig.rows("SELECT * FROM processing_jobs")
-        if rows[0]["status"] == status:
-            return rows[0]
-    raise AssertionError(f"never {status}: {rows}")
-
-
 def test_a_killed_workers_job_is_taken_back_and_done_by_the_next(migrated_database: Database, tmp_path: Path) -> None:
     async def body(yard: Yard, carrier: LocalCarrier) -> None:
         done = await yard.stored(video())
@@ -64,9 +45,9 @@ def test_a_killed_workers_job_is_taken_back_and_done_by_the_next(migrated_databa
         aside = original.rename(tmp_path / "aside")
         os.mkfifo(original)  # whoever reads it waits: the worker is caught in the middle
         watch, clock = yard.rig.app.videos.watch, yard.rig.clock
-        clock.moment = datetime.now(UTC)
+        clock.moment = at_present().moment
         await watch.look()
-        running = await _until(yard, "running")
+        running = await until(yard.rig, "running")
         worker = carrier._worker
         assert worker is not None and running["worker_hostname"].endswith(f"/{worker.pid}")
         worker.kill()
@@ -74,16 +55,16 @@ def test_a_killed_workers_job_is_taken_back_and_done_by_the_next(migrated_databa
         original.unlink()
         aside.rename(original)
         await watch.look()
-        assert (await _until(yard, "running"))["id"] == running["id"], "its lease still runs"
-        clock.moment = datetime.now(UTC)
+        assert (await until(yard.rig, "running"))["id"] == running["id"], "its lease still runs"
+        clock.moment = at_present().moment
         clock.advance(seconds=31)
         await watch.look()
-        lost = await _until(yard, "pending")
+        lost = await until(yard.rig, "pending")
         assert lost["error_message"] == "the worker was lost: its lease ran out"
         assert lost["celery_task_id"] != running["celery_task_id"]
-        await yard.rig.rows("UPDATE processing_leases SET run_after = $1 RETURNING 1", datetime.now(UTC))
+        await yard.rig.rows("UPDATE processing_leases SET run_after = $1 RETURNING 1", at_present().moment)
         await watch.look()
-        ended = await _until(yard, "completed")
+        ended = await until(yard.rig, "completed")
         assert ended["worker_hostname"] != running["worker_hostname"]
         assert (ended["error_message"], ended["result_data"]["height"]) == (None, 480)
         await yard.assert_sound()

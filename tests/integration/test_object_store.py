@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import random
 import shutil
 import socket
 import subprocess
@@ -15,10 +17,12 @@ from pathlib import Path
 import boto3
 import pytest
 
+from harness.bench.videos_rate import video_of_size
 from server.objects import ObjectStore, StoreFailed, object_key, sha256_of
 from server.offload import InlineOffload
 from tests.conftest import Database
 from tests.support.originals_world import jpeg, new_rig
+from tests.support.videos_world import API, new_yard
 
 pytestmark = pytest.mark.postgres
 
@@ -148,6 +152,55 @@ def test_full_flow_on_this_store(migrated_database: Database, objects_url: str) 
         finally:
             await rig.http.aclose()
             rig.pool.terminate()
+
+    asyncio.run(body())
+
+
+def test_large_objects_in_parts_and_ranges(objects_url: str) -> None:
+    """20 MB: several parts of an upload to S3, several blocks of a download, from servers with and without ranges."""
+    data = random.Random(1).randbytes(20_000_000)
+
+    async def body() -> None:
+        store = ObjectStore(objects_url, InlineOffload())
+        for content in (data[:7], data):  # the second takes the place of the first
+            await store.put_file("videos/large", io.BytesIO(content))
+            assert await store.size_bytes("videos/large") == len(content)
+            assert b"".join([block async for block in store.blocks("videos/large")]) == content
+        part = [block async for block in store.blocks("videos/large", 4_194_300, 8_400_000)]
+        assert b"".join(part) == data[4_194_300:12_594_300] and len(part) == 3
+        assert [block async for block in store.blocks("videos/large", 19_999_990, 10)] == [data[-10:]]
+        await store.delete("videos/large")
+        for blocks in (store.blocks("videos/large"), store.blocks("videos/large", 0, 5)):
+            with pytest.raises(FileNotFoundError):
+                await anext(blocks)
+
+    asyncio.run(body())
+
+
+def test_a_video_on_this_store(migrated_database: Database, objects_url: str) -> None:
+    """Parts, the whole, a range of it, its proxy, its end: nothing is left."""
+    data = video_of_size(3, 9_000_000)
+
+    async def body() -> None:
+        yard = await new_yard(migrated_database.dsn("ws_server"), objects_url)
+        try:
+            aborted = await yard.initiate(data, part_size_bytes=4 << 20)
+            await yard.put(aborted, 1, data)
+            assert (await yard.http.delete(f"{API}/videos/{aborted['video_id']}/upload")).status_code == 204
+            stored = await yard.stored(data, part_size_bytes=4 << 20)
+            place = f"{API}/videos/{stored['id']}"
+            assert (await yard.http.get(f"{place}/content")).content == data
+            ranged = await yard.http.get(f"{place}/content", headers={"Range": "bytes=8000000-8000009"})
+            assert (ranged.status_code, ranged.content) == (206, data[8_000_000:8_000_010])
+            await yard.run_jobs()
+            assert (await yard.http.get(f"{place}/proxy")).content[4:8] == b"ftyp"
+            await yard.assert_sound()
+            assert (await yard.http.delete(place)).status_code == 204
+            assert await yard.keys() == []
+        finally:
+            await yard.rig.app.videos.close()
+            await yard.http.aclose()
+            yard.rig.pool.terminate()
 
     asyncio.run(body())
 

@@ -7,27 +7,21 @@ clean-up, never too little; started again, a client goes on with its Idempotency
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import os
-import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-import asyncpg
 import pytest
 
-from server.objects import ObjectStore
 from tests.conftest import Database
 from tests.integration.test_http_api import served
-from tests.support.originals_world import Rig, jpeg, new_rig, run
+from tests.support.killed import Work, was_killed
+from tests.support.originals_world import Rig, jpeg, run
 
 pytestmark = pytest.mark.postgres
 
-SPAWN = multiprocessing.get_context("forkserver")
-SPAWN.set_forkserver_preload(["tests.support.originals_world"])
 KEY: Final = {"Idempotency-Key": "killed"}
 
 
@@ -54,49 +48,12 @@ async def _clean_up(rig: Rig, ids: list[str]) -> None:
     await rig.app.originals.sweep()
 
 
-WORK: Final[dict[str, Callable[[Rig, list[str]], Awaitable[None]]]] = {
+WORK: Final[dict[str, Work]] = {
     "upload": _upload,
     "delete_image": _delete_image,
     "delete_project": _delete_project,
     "clean_up": _clean_up,
 }
-
-
-def _work(dsn: str, folder: str, kind: str, ids: list[str], kill_before: int) -> None:
-    """In a process of its own, which kills itself before that step."""
-    count = 0
-
-    def step() -> None:
-        nonlocal count
-        count += 1
-        if count == kill_before:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def stepped(target: Any, name: str) -> None:
-        real = getattr(target, name)
-
-        async def call(*arguments: Any, **options: Any) -> Any:
-            step()
-            return await real(*arguments, **options)
-
-        setattr(target, name, call)
-
-    async def body() -> None:
-        rig = await new_rig(dsn, folder)
-        for name in ("execute", "fetch", "fetchrow", "fetchval"):
-            stepped(asyncpg.Connection, name)
-        stepped(ObjectStore, "_call")
-        await WORK[kind](rig, ids)
-
-    asyncio.run(body())
-
-
-def _was_killed(*arguments: Any) -> bool:
-    process = SPAWN.Process(target=_work, args=arguments)
-    process.start()
-    process.join(60)
-    assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
-    return process.exitcode != 0
 
 
 async def _execute(rig: Rig, statements: str) -> None:
@@ -127,7 +84,7 @@ def _killed_everywhere(database: Database, folder: Path, kind: str, numbers: Ite
         for reached in numbers:
             ids = await _ground(rig)
             dsn = database.dsn("ws_server")
-            is_killed = await asyncio.to_thread(_was_killed, dsn, str(folder), kind, ids, reached)
+            is_killed = await asyncio.to_thread(was_killed, dsn, str(folder), rig.clock, WORK[kind], ids, reached)
             await rig.assert_sound()
             await WORK[kind](rig, ids)  # the client, or the next tick, goes on
             await rig.assert_sound(after_clean_up=False)

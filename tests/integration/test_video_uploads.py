@@ -80,6 +80,19 @@ def test_the_proxy_has_480_lines_and_10_frames_a_second(migrated_database: Datab
     run(migrated_database.dsn("ws_server"), tmp_path, body)
 
 
+def test_a_beginning_sent_again_with_its_key_is_answered_alike(migrated_database: Database, tmp_path: Path) -> None:
+    async def body(yard: Yard) -> None:
+        body = {"pin_id": yard.pin_id, "filename": "a.mp4", "size_bytes": 2_000, "part_size_bytes": PART}
+        answers = [
+            await yard.http.post(f"{API}/videos/uploads", json=body, headers={"Idempotency-Key": "a"}) for _ in range(2)
+        ]
+        assert [answer.headers.get("Idempotency-Replayed") for answer in answers] == [None, "true"]
+        assert answers[0].json() == answers[1].json()
+        assert len(await yard.rig.rows("SELECT * FROM videos")) == 1
+
+    run(migrated_database.dsn("ws_server"), tmp_path, body)
+
+
 def test_the_same_bytes_collide_on_one_pin_only(migrated_database: Database, tmp_path: Path) -> None:
     async def body(yard: Yard) -> None:
         data = video()

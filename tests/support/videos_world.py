@@ -111,13 +111,15 @@ async def new_yard(dsn: str, objects: str | ObjectStore, clock: HandClock | None
     return yard
 
 
-def run(dsn: str, objects: Path | str, body: Callable[[Yard], Awaitable[None]], **settings: Any) -> None:
+def run(
+    dsn: str, objects: Path | str, body: Callable[[Yard], Awaitable[None]], *, time_limit_s: float = 60, **settings: Any
+) -> None:
     """The body with one server."""
 
     async def main() -> None:
         yard = await new_yard(dsn, str(objects), **settings)
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(time_limit_s):
                 await body(yard)
         finally:
             await yard.rig.app.videos.close()
