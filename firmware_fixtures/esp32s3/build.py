@@ -99,10 +99,14 @@ def image_of(elf: Path, image: Path, *options: str, chip: str = "esp32s3") -> No
     settings = [word for key, value in SETTINGS.items() for word in ("--" + key.replace("_", "-"), value)]
     command = [sys.executable, "-m", "esptool", "--chip", chip, "elf2image", *settings, *options, "-o"]
     ended = subprocess.run(
-        [*command, str(image), str(elf)], capture_output=True, text=True, check=False, cwd=image.parent
+        [*command, str(image.absolute()), str(elf.absolute())],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=image.parent,  # an esptool.cfg where the user stands is none of ours
     )
     if ended.returncode or not image.is_file():
-        raise BuildFailed((ended.stderr or ended.stdout).strip())
+        raise BuildFailed(((ended.stderr or ended.stdout).strip().splitlines() or ["it said nothing"])[-1])
 
 
 def flasher_args(order: Order) -> dict[str, Any]:

@@ -29,6 +29,8 @@ _REFUSED: Final = re.compile(
     r"Checksum failed|invalid magic|mismatch chip ID|csum err"
 )
 _TEXT: Final = re.compile(rb"[\x20-\x7e]{12,}")
+_SYNC: Final = 0x08
+_SYNC_BODY: Final = b"\x07\x07\x12\x20" + b"\x55" * 32
 _WRITE_REGISTER: Final = 0x09
 _WATCHDOG: Final = (
     (0x600080B0, 0x50D83AA1),  # unlock
@@ -49,12 +51,16 @@ class Proof:
 
 
 def watchdog_frames() -> bytes:
-    """The packets that make the loader's watchdog reset the chip (esptool, targets/esp32s3.py, watchdog_reset)."""
-    frames = b""
-    for address, value in _WATCHDOG:
-        body = struct.pack("<4I", address, value, _ALL_BITS, 0)
-        frames += encode(struct.pack("<BBHI", 0, _WRITE_REGISTER, len(body), 0) + body)
-    return frames
+    """The packets that make the loader's watchdog reset the chip (esptool, targets/esp32s3.py, watchdog_reset).
+
+    A SYNC goes before them, by which a loader that was left at another speed finds to this one.
+    """
+    writes = (struct.pack("<4I", address, value, _ALL_BITS, 0) for address, value in _WATCHDOG)
+    return _frame(_SYNC, _SYNC_BODY) + b"".join(_frame(_WRITE_REGISTER, body) for body in writes)
+
+
+def _frame(op: int, body: bytes) -> bytes:
+    return encode(struct.pack("<BBHI", 0, op, len(body), 0) + body)
 
 
 def refined(trouble: Trouble, port: str, baud: int) -> Trouble:
@@ -129,9 +135,8 @@ def _silence(lines: tuple[str, ...], error: ConsoleTimeout, *, is_sound: bool) -
         said = next(line for line in reversed(lines) if _REFUSED.search(line))
         return _refused(said, is_sound=is_sound)
     if error.blame is Blame.CABLE:
-        return Trouble(
-            "silent", Blame.CABLE, error.message, error.hint or "is the console's port the right one?", False
-        )
+        fix = (error.hint or "is the console's port the right one?").splitlines()[0]
+        return Trouble("silent", Blame.CABLE, "after the reset its boot log does not come", fix, False)
     fix = "does it log at INFO? else give --no-proof"
     return Trouble("no-proof", Blame.FIRMWARE, "the boot log does not name the ELF file", fix, False)
 

@@ -22,6 +22,9 @@ from harness.errors import WakestormError
 from harness.machine import monotonic_s
 
 LAST_LINES: Final = 20
+SHOWN_CHARS_MAX: Final = 160
+"""What comes at a wrong speed has no ends of lines; the log file keeps all of it."""
+
 REOPEN_EVERY_S: Final = 0.1
 GONE_AT_MOST_S: Final = 30.0
 """So long a write waits for a port that went away."""
@@ -284,9 +287,16 @@ class Console:
             self.transcript.skip()
 
     def last_lines(self, count: int = LAST_LINES) -> tuple[str, ...]:
-        """The newest lines."""
+        """The newest lines, as far as a person reads them."""
         with self._changed:
-            return self.transcript.last_lines(count)
+            return self._newest(count)
+
+    def _newest(self, count: int = LAST_LINES) -> tuple[str, ...]:
+        lines = self.transcript.last_lines(count)
+        return tuple(
+            line if len(line) <= SHOWN_CHARS_MAX else f"{line[:SHOWN_CHARS_MAX]}... ({len(line):,} characters)"
+            for line in lines
+        )
 
     def failure(self, bad: BadLine) -> ConsoleFailure:
         """A bad line as an error."""
@@ -316,5 +326,5 @@ class Console:
         return ConsoleError(f"{self.name}: {message}", Blame.CABLE, hint=self._shown("the last lines:"))
 
     def _shown(self, title: str) -> str:
-        lines = self.transcript.last_lines(LAST_LINES) or ("(nothing)",)
+        lines = self._newest() or ("(nothing)",)
         return "\n    ".join([title, *lines])

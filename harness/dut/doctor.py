@@ -17,7 +17,7 @@ from harness.blame import Blame
 from harness.dut.board_lock import BoardHeld, held
 from harness.dut.boot_proof import refined, reset_from_loader
 from harness.dut.console import Console, ConsoleError
-from harness.dut.esptool import Esptool, has_modem_lines
+from harness.dut.esptool import Esptool, has_modem_lines, has_speed
 from harness.dut.finding import BoardNotFound, SystemPort, port_of
 from harness.dut.flash_trouble import last_words, trouble_of
 from harness.dut.flashing import ROM_BAUD
@@ -126,7 +126,7 @@ class _Examination:
         esptool = Esptool(
             port=self.port,
             chip="auto",
-            baud=options.baud if has_lines else ROM_BAUD,
+            baud=options.baud if has_speed(self.port) else ROM_BAUD,
             connect_attempts=options.connect_attempts,
             stub=options.stub,
             has_lines=has_lines,

@@ -138,6 +138,11 @@ def has_modem_lines(port: str) -> bool:
         os.close(descriptor)
 
 
+def has_speed(port: str) -> bool:
+    """Whether a speed can be set: not on a bare socket. A pseudo-terminal has one, which its other end can read."""
+    return not port.startswith("socket://")
+
+
 def _environment(config: Path) -> Mapping[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ESPTOOL_")}
     plain = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200", "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}

@@ -19,7 +19,7 @@ from harness.blame import Blame
 from harness.dut.boot_proof import Proof, prove, refined, reset_from_loader
 from harness.dut.build_folder import BuildFolder, Region
 from harness.dut.console import Console, ConsoleError
-from harness.dut.esptool import Ended, Esptool, has_modem_lines
+from harness.dut.esptool import Ended, Esptool, has_modem_lines, has_speed
 from harness.dut.flash_plan import PlannedRegion, plan_of, to_write
 from harness.dut.flash_trouble import Trouble, last_words, trouble_of
 from harness.dut.inventory import BoardEntry, plain_mac
@@ -175,7 +175,7 @@ class _Flashing:
         self.esptool = Esptool(
             port=order.port,
             chip=order.entry.chip,
-            baud=options.baud if self.has_lines else ROM_BAUD,
+            baud=options.baud if has_speed(order.port) else ROM_BAUD,
             connect_attempts=options.connect_attempts,
             stub=options.stub,
             has_lines=self.has_lines,

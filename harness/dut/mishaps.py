@@ -26,13 +26,12 @@ class Mishaps(Windows):
     """What lasts with one simulated device; `Stricken` for its faults."""
 
     def __init__(self, owner: SimulatedDut, line: FaultyLine | None) -> None:
-        super().__init__(owner, line)
+        super().__init__(owner, line, self._strike_device)
         self._owner = owner
         self._shift_ms = 0
         self._drift_ppm = 0
 
-    def strike_device(self, fault: Any) -> Callable[[], None] | None:
-        """The device itself is struck."""
+    def _strike_device(self, fault: Any) -> Callable[[], None] | None:
         fault.strike(self)
         return None if type(fault).heal is DeviceFault.heal else partial(fault.heal, self)
 

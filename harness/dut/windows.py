@@ -54,11 +54,16 @@ class _Window:
     timer: Timer | None = None
 
 
-class Windows:
-    """What lasts with one device. `strike_device` is for devices that can be struck otherwise than in their line."""
+Strike = Callable[[Any], Callable[[], None] | None]
+"""Strikes a device with a fault that is none of its line; returns what undoes it, None where nothing does."""
 
-    def __init__(self, owner: Befallen, line: FaultyLine | None) -> None:
+
+class Windows:
+    """What lasts with one device. `strike`: how it is struck otherwise than in its line; None where that can't be."""
+
+    def __init__(self, owner: Befallen, line: FaultyLine | None, strike: Strike | None = None) -> None:
         self.line = line
+        self._strike = strike
         self._befallen = owner
         self._windows: list[_Window] = []
         self._coming: list[Timer] = []
@@ -72,17 +77,14 @@ class Windows:
             assert self.line is not None, "a bench gives every device with faults of its line a line"
             undo = partial(self.line.end, self.line.begin(fault, once=fault.strikes_once and begin.for_ms is None))
         else:
-            undo = self.strike_device(fault)
+            assert self._strike is not None, "lint refuses faults inside a device that nothing can reach into"
+            undo = self._strike(fault)
         if undo is None:
             return
         window = _Window(begin.name, undo, is_of_line=isinstance(fault, StreamFault))
         self._windows.append(window)
         if begin.for_ms is not None:
             window.timer = owner.clock.call_at(owner.clock.now_ms() + begin.for_ms, lambda: self._end(window))
-
-    def strike_device(self, fault: Any) -> Callable[[], None] | None:
-        """A fault that is none of the line; what undoes it, None where there is nothing to undo."""
-        raise NotImplementedError
 
     def _end(self, window: _Window) -> None:
         if window in self._windows:

@@ -226,7 +226,8 @@ class Board:
         self._host_baud = baud
 
     def _hears_sync(self) -> bool:
-        return not self.faults.has(FaultKind.NO_DOWNLOAD) and not self._is_off_speed
+        """Without lines a SYNC stands for the buttons, which work at any speed."""
+        return not self.faults.has(FaultKind.NO_DOWNLOAD) and not (self._is_off_speed and self._has_lines)
 
     @property
     def _is_garbled(self) -> bool:
@@ -281,7 +282,7 @@ class Board:
 
     def _enter_loader(self) -> None:
         self._stop_app(has_power=True)
-        self.mode, self._pending = Mode.LOADER, None
+        self.mode, self._pending, self._is_off_speed = Mode.LOADER, None, False
         self.baud = CONSOLE_BAUD if self._host_baud is None else self._host_baud
         self._slip = slip.Decoder()
         self._loader = RomLoader(self.flash, Registers(self._fuses, self.flash, strap=0, baud=self.baud))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.dut.boot_proof import watchdog_frames
 from simulator.board.board import Mode, Unplugged
 from simulator.board.board_fault import FaultKind, UnknownBoardFault, parse
 from simulator.board.protocol import Op
@@ -96,6 +97,27 @@ def test_another_speed_than_was_agreed() -> None:
     assert client.command(Op.CHANGE_BAUDRATE, 460_800, 0).status == (0, 0)
     assert client.replies(Op.READ_REG, bytes(4)) == []
     assert b"ESP-ROM" in client.board.reset(0)
+
+
+def test_a_loader_at_another_speed_is_reset_all_the_same() -> None:
+    """Without modem lines: by a SYNC at the console's speed, then the watchdog."""
+    client = BoardClient(board_with(flash_of(flashed()))[0], baud=115_200)
+    client.sync()
+    client.load_stub()
+    client.command(Op.CHANGE_BAUDRATE, 460_800, 115_200)
+    client.baud = 460_800
+    assert len(client.replies(Op.READ_REG, bytes(4))) == 1
+    client.board.feed(watchdog_frames(), client.now_ms, baud=115_200)
+    assert "rst:0x10 (RTCWDT_RTC_RST)" in client.board.tick(client.board.deadline_ms or 0).decode()
+    assert client.board.mode is Mode.APP
+
+
+def test_a_mismatch_is_over_with_the_next_start_of_a_tool() -> None:
+    client = client_with("baud-mismatch")
+    client.command(Op.CHANGE_BAUDRATE, 460_800, 0)
+    assert client.replies(Op.READ_REG, bytes(4)) == []
+    assert len(client.sync()) == 8
+    assert len(client.replies(Op.READ_REG, bytes(4))) == 1
 
 
 def test_the_host_goes_on_at_the_old_speed() -> None:

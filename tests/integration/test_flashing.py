@@ -138,6 +138,7 @@ LASTING = [
     ("no-download", "not-in-download-mode", Blame.BOARD),
     ("stuck-in-download", "stuck-in-download", Blame.BOARD),
     ("unplug:flash_defl_data:1", "no-port", Blame.CABLE),
+    ("baud-mismatch", "bytes-lost", Blame.CABLE),
 ]
 
 

@@ -101,7 +101,11 @@ def test_silence_and_noise_are_blamed_on_the_cable(wire: Wire) -> None:
         wire.say(b"\xfe\xf8\x80\x00\xfe\xc0\xf0\xfe" * 8 + b"\n")
         with pytest.raises(ConsoleTimeout, match="right baud rate") as noisy:
             console.expect("boot", 0.2)
+        wire.say(b"\xa7" * 5_000)
+        with pytest.raises(ConsoleTimeout, match="right baud rate") as endless:
+            console.expect("boot", 0.2)
     assert (silent.value.blame, noisy.value.blame) == (Blame.CABLE, Blame.CABLE)
+    assert max(map(len, str(endless.value).splitlines())) < 200 and "(20,000 characters)" in str(endless.value)
 
 
 def test_a_port_that_went_away_is_named_and_waited_for(wire: Wire) -> None:

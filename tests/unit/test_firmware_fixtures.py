@@ -45,6 +45,13 @@ def test_esptool_finds_the_app_valid_and_reads_its_description(built: FirmwareSe
     assert built.app.stat().st_size > 40_000
 
 
+def test_a_folder_may_be_named_from_where_one_stands(
+    built: FirmwareSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert build(built.order, Path("build")).app.read_bytes() == built.app.read_bytes()
+
+
 def test_espressifs_definitions_read_the_images(built: FirmwareSet) -> None:
     app = ImageMetadata.from_bytes(built.app.read_bytes(), app_required=True)
     bootloader = ImageMetadata.from_bytes(built.bootloader.read_bytes())
