@@ -12,6 +12,7 @@ from typing import Any, Final
 from harness.errors import BenchUnavailable
 
 READ_TIMEOUT_S: Final = 0.05
+WRITE_TIMEOUT_S: Final = 5.0
 RESET_PULSE_S: Final = 0.1
 """EN is held low for this long; the capacitor on it needs about 10 ms."""
 
@@ -79,8 +80,11 @@ class SerialPort:
 def _made(url: str, baud: int) -> Any:
     import serial
 
+    write_timeout_s = None if "://" in url else WRITE_TIMEOUT_S  # pyserial's rfc2217 refuses to have one
     try:
-        port = serial.serial_for_url(url, do_not_open=True, baudrate=baud, timeout=READ_TIMEOUT_S, write_timeout=5.0)
+        port = serial.serial_for_url(
+            url, do_not_open=True, baudrate=baud, timeout=READ_TIMEOUT_S, write_timeout=write_timeout_s
+        )
     except (serial.SerialException, ValueError) as error:
         raise PortUnavailable(
             f"{url} is no serial port: {_reason(error)}",
