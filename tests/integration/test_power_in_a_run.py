@@ -1,4 +1,4 @@
-"""Power switches that a run uses by itself: a Tasmota plug, a USB hub by uhubctl, RTS; each takes a virtual board's power.
+"""Power switches that a run uses by itself: a Tasmota plug, a USB hub by uhubctl, RTS; each takes a board's power.
 
 Plug and hub are programs of their own that know nothing of the run; behind each is the control socket of one board. A
 hub takes more than the power: without it the board's USB port is gone, too.
