@@ -34,12 +34,8 @@ def trouble(bench: Bench) -> tuple[str, Finding] | None:
     for dut in bench.duts:
         found = dut.trouble
         if found is not None:
-            return str(found), Finding(
-                holds=False,
-                expected="a console without a line of the fail list, and a port that stays",
-                found=str(found),
-                hint=found.hint or "",
-            )
+            expected = "a console without a line of the fail list, and a port that stays"
+            return found.message, Finding(holds=False, expected=expected, found=str(found))
     return None
 
 

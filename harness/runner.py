@@ -101,7 +101,8 @@ class Runner:
             await self._heal_and_drain()
             await self._look_once_more()
         except StepFailed as failed:
-            self._fail(failed.title, failed.finding, None)
+            if failed.title not in [failure.title for failure in self.failures]:  # a board stays in trouble
+                self._fail(failed.title, failed.finding, None)
         self._judge_watches()
         await self._check()
 
@@ -393,8 +394,7 @@ class Runner:
         path: str = "",
         error: BaseException | None = None,
     ) -> None:
-        if self.verdict is Verdict.PASS:
-            self.verdict = Verdict.FAIL
+        self.verdict = Verdict.FAIL if self.verdict is Verdict.PASS else self.verdict
         blame = blame_of(step, error, board_steps.blames(self.bench))
         failure = failure_of(self.bench, title, finding, step, self._step_index, device=device, path=path)
         self.failures.append(replace(failure, blame=blame.value))

@@ -16,7 +16,7 @@ from harness.dut.board import BoardDut, BoardWorld
 from harness.dut.console import Console
 from harness.dut.firmware_sets import firmware_folder
 from harness.dut.flash_plan import Action, plan_lines
-from harness.dut.flashing import After, FlashFailed, FlashOrder, FlashResult, flash, prove_flashed
+from harness.dut.flashing import After, FlashFailed, FlashOrder, FlashResult, flash, keep_symbols, prove_flashed
 from harness.dut.inventory import BoardEntry, Provision
 from harness.dut.kinds import BY_PROFILE, BoardOrder
 from harness.dut.power import power_switch
@@ -223,6 +223,7 @@ def _tell(dut: BoardDut, result: FlashResult) -> None:
     )
     if result.trouble is not None:
         raise FlashFailed(result)
+    keep_symbols(result)
 
 
 def _provision(entry: BoardEntry, bench: ProcessesBench, planned: PlannedDevice, dut: BoardDut) -> Provision:

@@ -7,6 +7,7 @@ to another program (esptool) and takes it back.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -17,11 +18,16 @@ from typing import Final, TextIO
 
 from harness.blame import Blame
 from harness.dut.expect import BadLine, ConsoleMatch, Transcript, pattern_of
+from harness.dut.panic import panics_in
 from harness.dut.serial_port import RESET_PULSE_S, PortGone, PortUnavailable, SerialPort
+from harness.dut.symbols import symbol_store
 from harness.errors import WakestormError
 from harness.machine import monotonic_s
 
 LAST_LINES: Final = 20
+LINES_BEFORE: Final = 3
+"""A bad line is shown with so many before it; what matters, a backtrace, comes after it."""
+
 SHOWN_CHARS_MAX: Final = 160
 """What comes at a wrong speed has no ends of lines; the log file keeps all of it."""
 
@@ -292,16 +298,16 @@ class Console:
             return self._newest(count)
 
     def _newest(self, count: int = LAST_LINES) -> tuple[str, ...]:
-        lines = self.transcript.last_lines(count)
-        return tuple(
-            line if len(line) <= SHOWN_CHARS_MAX else f"{line[:SHOWN_CHARS_MAX]}... ({len(line):,} characters)"
-            for line in lines
-        )
+        return _cut(self.transcript.last_lines(count))
 
     def failure(self, bad: BadLine) -> ConsoleFailure:
-        """A bad line as an error."""
+        """A bad line as an error: what came before it, what came of it, and where in the program that was."""
         message = f"{self.name}: {bad.kind.name.replace('_', ' ')}: {bad.line}"
-        return ConsoleFailure(message, bad.kind.blame, hint=self._shown(f"{bad.kind.meaning}; the last lines:"))
+        with self._changed:
+            lines = _cut(self.transcript.lines_around(bad.at, LINES_BEFORE, LAST_LINES))
+        frames = [frame for panic in panics_in(lines) for frame in symbol_store(os.environ).explain(panic)]
+        hint = "\n    ".join([f"{bad.kind.meaning}; its lines:", *lines, *frames])
+        return ConsoleFailure(message, bad.kind.blame, hint=hint)
 
     def _timeout(self, pattern: str, timeout_s: float) -> ConsoleTimeout:
         if self._gone_since_s is not None:
@@ -328,3 +334,11 @@ class Console:
     def _shown(self, title: str) -> str:
         lines = self._newest() or ("(nothing)",)
         return "\n    ".join([title, *lines])
+
+
+def _cut(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """Each no longer than a person reads."""
+    return tuple(
+        line if len(line) <= SHOWN_CHARS_MAX else f"{line[:SHOWN_CHARS_MAX]}... ({len(line):,} characters)"
+        for line in lines
+    )

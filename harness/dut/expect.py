@@ -122,6 +122,13 @@ class Transcript:
         tail = bytes(self._data[-LINE_BYTES_MAX:])
         return tuple(shown(line) for line in tail.splitlines()[-count:])
 
+    def lines_around(self, at: int, before: int, count: int) -> tuple[str, ...]:
+        """At most `count` lines, with the one that begins at that byte behind `before` others; no bare ones."""
+        start = max(0, at - self._base)
+        earlier = [line for line in bytes(self._data[max(0, start - LINE_BYTES_MAX) : start]).splitlines() if line]
+        later = [line for line in bytes(self._data[start : start + LINE_BYTES_MAX]).splitlines() if line]
+        return tuple(shown(line) for line in (earlier[-before:] + later)[:count])
+
 
 def pattern_of(text: str, *, literal: bool = False) -> re.Pattern[bytes]:
     """A pattern over bytes, from a regular expression or from plain text. Raises re.error."""

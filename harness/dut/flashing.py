@@ -94,6 +94,9 @@ class FlashResult:
     title: str = ""
     """What was flashed, in words."""
 
+    elf: Path | None = None
+    """The program with its symbols, where the build folder has it."""
+
     wanted_elf: str | None = None
     """SHA-256 that the boot log has to name; None where the app does not say."""
 
@@ -150,6 +153,12 @@ def prove_flashed(console: Console, result: FlashResult) -> None:
     result.proved = proof.trouble is None and result.wanted_elf is not None
 
 
+def keep_symbols(result: FlashResult) -> None:
+    """A panic of this program will decode."""
+    if result.trouble is None and result.elf is not None:
+        symbol_store(os.environ).add(result.elf)
+
+
 def provisioned(entry: BoardEntry, folder: BuildFolder) -> Region | None:
     """The board's NVS partition; None where nothing is provisioned. Raises UsageError."""
     wanted = entry.provision
@@ -190,7 +199,7 @@ class _Flashing:
             self.folder = replace(self.folder, partitions=self._partitions())
         self.nvs = nvs = provisioned(self.order.entry, self.folder)
         self.regions = tuple(sorted([*self.folder.regions, *([nvs] if nvs else [])], key=lambda region: region.offset))
-        self.result.title = self.folder.title
+        self.result.title, self.result.elf = self.folder.title, self.folder.elf
         self.result.wanted_elf = self.folder.app.elf_sha256 if self.folder.app else None
         self._refuse_flaws()
         with TemporaryDirectory(prefix="wakestorm-flash-") as scratch:
@@ -358,5 +367,4 @@ class _Flashing:
         with self._console() as console:
             prove_flashed(console, self.result)
         self.result.seconds["proof"] = monotonic_s() - begun_s
-        if self.result.trouble is None and self.folder.elf is not None:
-            symbol_store(os.environ).add(self.folder.elf)  # so that a panic of this program decodes
+        keep_symbols(self.result)

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+import firmware_fixtures
 from harness.blame import Blame
 from harness.cli import exit_code_of
 from harness.dut.console import Console, ConsoleFailure, ConsoleTimeout
 from harness.dut.serial_port import PortUnavailable
+from harness.dut.symbols import VARIABLE, SymbolStore
+from simulator.board.panic import last_words
 
 
 class Wire:
@@ -41,6 +44,11 @@ class Wire:
 
     def heard(self, count: int) -> bytes:
         return os.read(self._ends[0], count)
+
+
+@pytest.fixture(autouse=True)
+def own_symbols(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "symbols"))
 
 
 @pytest.fixture
@@ -73,6 +81,21 @@ def test_a_bad_line_before_the_expected_one_is_the_result(wire: Wire) -> None:
             console.expect("camera: ok")
         assert caught.value.blame is Blame.FIRMWARE
         assert "I (1) camera: wake 1" in str(caught.value)
+
+
+def test_a_panic_is_shown_with_its_backtrace_in_words_whatever_came_after_it(wire: Wire, tmp_path: Path) -> None:
+    elf = Path(firmware_fixtures.__file__).parent / "esp32s3" / "camera.elf"
+    sha256 = SymbolStore(tmp_path / "symbols").add(elf)
+    reboot = b"".join(b"I (%d) boot: line %d\r\n" % (number, number) for number in range(30))
+    with Console(str(wire.link), name="yard[0]") as console:
+        panic = last_words("panic", 5, (0x420000F0, 0x4200012B), sha256)
+        wire.say(b"I (1) cam: long before\r\nI (2) cam: a\nI (3) cam: b\nI (4) cam: c\n" + panic + reboot)
+        with pytest.raises(ConsoleFailure) as caught:
+            console.expect("line 29")
+    shown = str(caught.value)
+    assert "I (2) cam: a" in shown and "long before" not in shown and "line 29" not in shown
+    assert "Backtrace: 0x420000f0" in shown
+    assert "0x420000f0: camera_capture at camera.c:82" in shown and "0x4200012b: wake_cycle" in shown
 
 
 def test_a_bad_line_after_the_expected_one_is_left_for_the_next(wire: Wire) -> None:
