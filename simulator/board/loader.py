@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from typing import ClassVar, Final
 
@@ -130,5 +129,4 @@ class Loader:
         raise NotImplementedError
 
     def _security_info(self, request: Request) -> Answer:
-        """No secure boot, no flash encryption; chip id 9 is the ESP32-S3."""
-        return self.reply(request, data=struct.pack("<IB7sII", 0, 0, bytes(7), 9, 0))
+        return self.reply(request, data=self.registers.security_info)

@@ -61,6 +61,11 @@ class Registers:
         self._write_enabled = False
         self._watchdog_armed = False
 
+    @property
+    def security_info(self) -> bytes:
+        """What the eFuses say of secure boot, encryption and keys, as GET_SECURITY_INFO has it."""
+        return self._fuses.security_info()
+
     def read(self, address: int) -> int:
         """A word."""
         if efuse.BASE <= address < efuse.END:

@@ -83,13 +83,20 @@ def test_esptool_4_over_tcp(tmp_path: Path) -> None:
 
 
 def test_espefuse(board: RunningBoard, tmp_path: Path) -> None:
-    """The summary, and a burn that it reads back and verifies."""
+    """The summary, a burn that it reads back and verifies, and a key; esptool is told of both."""
     summary = esptool(board.port, "summary", module="espefuse")
     assert summary.code == 0, summary.output
     for words in ("MAC (BLOCK1)", "7c:df:a1:00:00:42 (OK)", "PSRAM_CAP (BLOCK1)", "= 8M R/W"):
         assert words in summary.output
     burned = esptool(board.port, "--do-not-confirm", "burn-custom-mac", "00:11:22:33:44:55", module="espefuse")
     assert burned.code == 0 and "BURN BLOCK3  - OK (write block == read block)" in burned.output, burned.output
+    (tmp_path / "key.bin").write_bytes(bytes(range(32)))
+    words = ("burn-key", "BLOCK_KEY1", str(tmp_path / "key.bin"), "XTS_AES_128_KEY")
+    locked = esptool(board.port, "--do-not-confirm", *words, "burn-efuse", "SPI_BOOT_CRYPT_CNT", "1", module="espefuse")
+    assert locked.code == 0, locked.output
+    told = esptool(board.port, "--no-stub", "get-security-info")
+    assert told.code == 0 and "BLOCK_KEY1 - XTS_AES_128_KEY" in told.output, told.output
+    assert "Flash Encryption: Enabled" in told.output and "Secure Boot: Disabled" in told.output
 
 
 def firmware_folder(folder: Path, settings: dict[str, str | int]) -> Path:
