@@ -20,6 +20,7 @@ from harness.cli_choices import BoardsFile, BrokerChoice, RunBench, RunBenchChoi
 from harness.cli_database import DatabaseUrl, database
 from harness.cli_doctor import EXIT_CODES_HELP as DOCTOR_EXIT_CODES
 from harness.cli_doctor import doctor
+from harness.cli_doors import broker_config, certs, logins
 from harness.cli_errors import DEBUG_VARIABLE, interrupted, reported
 from harness.cli_explain import explain
 from harness.cli_faults import faults
@@ -279,6 +280,9 @@ app.command(epilog=FLASH_CODES_HELP)(flash)
 app.add_typer(boards)
 app.add_typer(originals)
 app.add_typer(user)
+app.add_typer(logins)
+app.add_typer(broker_config)
+app.command(epilog=EXIT_CODES_HELP)(certs)
 app.add_typer(videos)
 
 

@@ -12,7 +12,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "Scenarios": ("lint", "ls", "soak", "report", "diff", "replay", "timeline", "parity", "flakes"),
     "What there is": ("faults", "profiles"),
     "Boards": ("boards", "flash", "firmware", "console", "board", "symbols", "proxy"),
-    "Server": ("serve", "worker", "monitor", "db", "user", "originals", "videos"),
+    "Server": ("serve", "worker", "monitor", "db", "user", "logins", "broker-config", "certs", "originals", "videos"),
     "Measure": ("bench", "fleet", "merge"),
 }
 """Commands by what they are for; one that stands nowhere here is shown under `More`."""

@@ -10,6 +10,7 @@ REVISIONS: Final = (
     "20251108210000_remove_duplicate_device_sessions",
     "wakestorm_tables",
     "wakestorm_web_users",
+    "wakestorm_broker_logins",
 )
 """The cameras' history, oldest first."""
 
@@ -21,6 +22,7 @@ OLD_TABLES: Final = ("device_sessions",)
 
 TABLES: Final = (
     "camera_pins",
+    "broker_logins",
     "companies",
     "device_ack_log",
     "device_alerts",

@@ -52,6 +52,10 @@ def serve(
         str, typer.Option(envvar="WAKESTORM_SHARED_GROUP", help="Share the load with the other servers of this group.")
     ] = "",
     ca_file: Annotated[str, typer.Option(envvar="WAKESTORM_CA_FILE", help="Certificates to trust with mqtts://.")] = "",
+    certificate: Annotated[
+        str,
+        typer.Option(envvar="WAKESTORM_CERTIFICATE", metavar="FILE", help="Own one for mqtts://; key in FILE or .key."),
+    ] = "",
     insecure_local: Annotated[
         bool,
         typer.Option(
@@ -129,6 +133,7 @@ def serve(
         monitor_every_s=max(1, round(_seconds(monitor_every, "--monitor-every"))),
         monitor_token=monitor_token or None,
         ca_file=ca_file or None,
+        certificate_file=certificate or None,
         dedup=dedup,
         jobs_url=jobs or None,
         runs=runs or None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from server.mqtt import MqttSettings
@@ -32,6 +33,8 @@ class Settings:
     monitor_every_s: int = 300
     monitor_token: str | None = None
     ca_file: str | None = None
+    certificate_file: str | None = None
+    """The server's own, as its login at a broker; its key stands in the same file, or beside it as .key."""
     keep_alive_s: int = 30
     dedup: bool = True
     jobs_url: str | None = None
@@ -62,7 +65,7 @@ def mqtt_settings(settings: Settings, *, tls: ssl.SSLContext | None = None) -> M
     except ValueError as error:
         raise ConfigError(f"MQTT URL {settings.mqtt_url!r}: {error}") from None
     if parts.scheme == "mqtts" and tls is None:
-        tls = ssl.create_default_context(cafile=settings.ca_file)
+        tls = _tls(settings)
     return MqttSettings(
         host=parts.hostname,
         port=port,
@@ -72,3 +75,34 @@ def mqtt_settings(settings: Settings, *, tls: ssl.SSLContext | None = None) -> M
         password=unquote(parts.password) if parts.password else None,
         tls=tls,
     )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    """Raises ConfigError where a file is not what it should be."""
+    try:
+        tls = ssl.create_default_context(cafile=settings.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"--ca-file {settings.ca_file}: {error}") from None
+    if settings.certificate_file is not None:
+        file = Path(settings.certificate_file)
+        key = file.with_suffix(".key")
+        try:
+            tls.load_cert_chain(file, key if key.is_file() else None)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"--certificate {file}: {error}; is its key in it, or beside it as {key.name}?") from None
+    return tls
+
+
+def weakness_of_broker(settings: Settings) -> str | None:
+    """What is open at the broker as this server reaches it, in one sentence; None where it has a login and TLS."""
+    parts = urlsplit(settings.mqtt_url)
+    is_here = is_loopback(parts.hostname or "")
+    if parts.username is None and settings.certificate_file is None:
+        here = " and must stay there" if is_here else ", but this one is elsewhere"
+        return (
+            "the broker asks for no login, so every client may use every device's topics. iotcore has no access rules "
+            f"at all: it serves on loopback only{here}. `wakestorm broker-config mosquitto` closes the door"
+        )
+    if parts.scheme == "mqtt" and not is_here:
+        return "the broker is reached without TLS: passwords and pictures cross the network in the clear; use mqtts://"
+    return None

@@ -28,6 +28,7 @@ from server.log import Log
 from server.metrics import Metrics
 from server.mqtt import Delivery, NotConnected
 from server.objects import StoreFailed
+from server.quotas import Quotas
 from server.session import Turn
 from server.store import DATABASE_ERRORS, BatchOutdated, Connection, Store, Wanted, views
 from server.watchlist import Watchlist
@@ -67,6 +68,9 @@ class Item:
     family: Family | None = None
     message: DeviceMessage | None = None
     refusal: RemoteProtocolError | None = None
+    is_enrolment: bool = False
+    is_kept: bool | None = None
+    """Whether its refusal is written down; decided once, however often its batch is tried."""
 
 
 @dataclass(slots=True)
@@ -91,6 +95,7 @@ class Intake:
         abort: Callable[[str], None],
         log: Log,
         metrics: Metrics,
+        quotas: Quotas | None = None,
     ) -> None:
         self._store = store
         self._completion = completion
@@ -100,6 +105,7 @@ class Intake:
         self._abort = abort
         self._log = log
         self._metrics = metrics
+        self._quotas = quotas or Quotas()
         self._queue: deque[Item] = deque()
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
@@ -193,7 +199,7 @@ class Intake:
             return
         try:
             address, item.message = decode(item.topic, item.payload)
-            item.mac, item.family = address.device_id, address.family
+            item.mac, item.family, item.is_enrolment = address.device_id, address.family, address.is_enrolment
             self._metrics.messages.labels(type(item.message).__name__.lower()).inc()
         except RemoteProtocolError as error:
             item.refusal = error
@@ -231,13 +237,19 @@ class Intake:
             active = [turn for turn in turns.values() if turn.effects]
             replies = await write(connection, active) if active else []
             for item, refusal in refused:
-                await self._quarantine(connection, item, refusal)
+                if item.is_kept is None:
+                    item.is_kept = self._quotas.keeps(item.mac, now)
+                if item.is_kept:
+                    await self._quarantine(connection, item, refusal)
         outcome = _Outcome(replies)
         for turn in active:
             self._after_commit(turn, outcome)
         for item, refusal in refused:
             self._metrics.refused.labels(refusal.reason).inc()
-            self._log("warning", f"[Ingest] Refused: {refusal}", device=item.mac or None)
+            if item.is_kept:
+                self._log("warning", f"[Ingest] Refused: {refusal}", device=item.mac or None)
+        if refused and (passed_over := self._quotas.passed_over()):
+            self._metrics.passed_over.inc(passed_over)
         return outcome
 
     def _fold(self, turn: Turn | None, item: Item) -> RemoteProtocolError | None:
@@ -247,6 +259,10 @@ class Intake:
         if item.message is None:
             ingest.look_again(turn)
             return None
+        if turn.view.device_id is None and not self._quotas.admits(item.mac, turn.now):
+            return RemoteProtocolError("too_many_newcomers", f"{item.mac} is unknown, and so were many in this minute")
+        if item.is_enrolment and turn.view.device_id is not None:
+            return None  # whoever says HELLO with the newcomers' login speaks for no device that is known
         turn.is_redelivery = item.delivery is not None and item.delivery.dup
         before = len(turn.effects)
         if item.family is not None:

@@ -29,6 +29,11 @@ class Metrics:
         self.refused = Counter(
             "wakestorm_refused_total", "Messages in quarantine by reason", ["reason"], registry=self.registry
         )
+        self.passed_over = Counter(
+            "wakestorm_refused_unkept_total",
+            "Refused messages beyond the quota of quarantine and log",
+            registry=self.registry,
+        )
         self.replies = Counter(
             "wakestorm_replies_total", "Replies to devices by kind", ["kind"], registry=self.registry
         )

@@ -23,7 +23,7 @@ import uvicorn
 from server.app import App, Parts, Settings
 from server.carrier import CeleryCarrier, LocalCarrier
 from server.clock import Clock, SteppedClock, SystemClock
-from server.config import ConfigError, is_loopback, mqtt_settings
+from server.config import ConfigError, is_loopback, mqtt_settings, weakness_of_broker
 from server.ids import random_ids
 from server.job_watch import Carrier
 from server.log import Log, stream_log
@@ -169,6 +169,9 @@ async def _wait_for_broker(app: App, stop: asyncio.Event, limit_s: float | None,
 
 
 async def _say_who_may_come(app: App) -> None:
+    weakness = weakness_of_broker(app.settings)
+    if weakness is not None:
+        print(f"wakestorm serve: {weakness}", file=sys.stderr)
     if app.settings.insecure_local:
         print("wakestorm serve: --insecure-local: nobody signs in, this machine's users are all admin", file=sys.stderr)
     elif not await app.accounts.has_users():

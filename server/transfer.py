@@ -23,7 +23,7 @@ from server.effects import (
     StoreChunk,
 )
 from server.session import Turn, current_session, move, touch
-from server.view import SUPERSEDED, ImageView, SessionView
+from server.view import SUPERSEDED, DeviceView, ImageView, SessionView
 from server.wire.codec import chunk_index_of
 from server.wire.dialects import DIALECTS, Dialect
 from server.wire.errors import RemoteProtocolError
@@ -44,6 +44,12 @@ from server.wire.states import (
 
 STAGED_CHUNKS_MAX = 4096
 """Chunks of one device that may wait for their metadata; more is no camera."""
+
+STAGED_BYTES_MAX = 4_000_000
+"""Their bytes: they are read with each batch of the device. What is beyond is asked for once the metadata is there."""
+
+OPEN_TRANSFERS_MAX = 16
+"""Images of one device that may be under way. A camera sends one at a time; the others stay on its card."""
 
 
 def dialect_of(turn: Turn, message: Metadata) -> Dialect:
@@ -67,6 +73,9 @@ def metadata(turn: Turn, message: Metadata) -> None:
     if image is not None and last is not None and _ended_with(turn, last, image):
         turn.add(LogDuplicate(image, last, "metadata"))
         turn.reply(Done(image_name=image.wire_image_name, next_wake=last.next_wake_at), AckType.ACK_OK, image)
+        return
+    if image is None and _open_besides(view, message.image_name) >= OPEN_TRANSFERS_MAX:
+        turn.add(Refuse("too_many_open", f"{message.image_name}: {OPEN_TRANSFERS_MAX} transfers are open already"))
         return
     session = current_session(turn)
     touch(turn, session)
@@ -98,6 +107,12 @@ def note_device_error(turn: Turn, error_code: int) -> None:
         severity=HistorySeverity.ERROR,
         error_code=error_code,
     )
+
+
+def _open_besides(view: DeviceView, wire_name: str) -> int:
+    """Images under way; the one with this name would be superseded."""
+    under_way = (ImageStatus.PENDING, ImageStatus.RECEIVING)
+    return sum(image.status in under_way and image.wire_image_name != wire_name for image in view.images)
 
 
 def _is_photo_due(session: SessionView | None) -> bool:
@@ -255,8 +270,9 @@ def _chunk_without_open_image(turn: Turn, message: Chunk, index: int) -> None:
     session = current_session(turn)
     touch(turn, session)
     waiting = view.staged.setdefault(message.image_name, {})
-    if sum(map(len, view.staged.values())) >= STAGED_CHUNKS_MAX:
-        turn.add(Refuse("too_many_staged", f"{STAGED_CHUNKS_MAX} chunks wait for their metadata already"))
+    pieces = [len(piece) for pieces in view.staged.values() for piece in pieces.values()]
+    if len(pieces) >= STAGED_CHUNKS_MAX or sum(pieces) + len(message.payload) > STAGED_BYTES_MAX:
+        turn.add(Refuse("too_many_staged", f"{len(pieces)} chunks wait for their metadata already"))
         return
     if index in waiting:
         session.chunk_duplicates += 1

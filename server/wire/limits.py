@@ -14,11 +14,11 @@ DEVICE_ID_LENGTH_CHARS_MAX: Final = 64
 IMAGE_NAME_LENGTH_CHARS_MAX: Final = 128
 """Longest image name; `image_1762625082788.jpg` has 23."""
 
-IMAGE_SIZE_BYTES_MAX: Final = 16_777_216
-"""Largest image. A UXGA JPEG of an OV5640 at best quality stays below 2 MB."""
+IMAGE_SIZE_BYTES_MAX: Final = 32_000_000
+"""Quota of an image. A UXGA JPEG of an OV5640 at best quality stays below 2 MB."""
 
-CHUNK_COUNT_MAX: Final = 16_384
-"""Most chunks of one image: 16 MiB in chunks of 1 KiB."""
+CHUNK_COUNT_MAX: Final = 65_535
+"""Quota of an image's chunks: 32 MB in chunks of 512 bytes."""
 
 CHUNK_SIZE_BYTES_MAX: Final = 65_536
 """Largest decoded chunk. The field uses 1,024; ESP-MQTT buffers rarely go above 16 KiB."""

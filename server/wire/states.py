@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from server.wire import access
+
 
 class ImageStatus(StrEnum):
     """`device_images.status`."""
@@ -292,5 +294,6 @@ CHECKED_COLUMNS: dict[tuple[str, str], type[StrEnum]] = {
     ("web_users", "role"): Role,
     ("web_sessions", "role"): Role,
     ("web_sessions", "kind"): SignInKind,
+    ("broker_logins", "role"): access.Role,
 }
 """Which CHECK holds which list: (table, column) to the class."""

@@ -53,6 +53,7 @@ class TopicAddress:
     family: Family
     device_id: str
     channel: Channel
+    is_enrolment: bool = False
 
 
 def normalised_device_id(text: str) -> str:
@@ -66,7 +67,8 @@ def normalised_device_id(text: str) -> str:
 
 def parse_uplink(topic: str) -> TopicAddress:
     """The address of a message from a device; raises RemoteProtocolError for any other topic."""
-    levels = topic.split("/")
+    is_enrolment = topic.startswith(ENROLMENT_PREFIX)
+    levels = topic.removeprefix(ENROLMENT_PREFIX).split("/")
     if len(topic) > limits.TOPIC_LENGTH_CHARS_MAX or len(levels) != 3:
         raise RemoteProtocolError("bad_topic", f"{topic[:80]!r} is not <family>/<device id>/status|data")
     family, device_id, channel = levels
@@ -74,7 +76,9 @@ def parse_uplink(topic: str) -> TopicAddress:
         raise RemoteProtocolError("bad_topic", f"{topic[:80]!r} is not <family>/<device id>/status|data")
     if not _ID.match(device_id) or len(device_id) > limits.DEVICE_ID_LENGTH_CHARS_MAX:
         raise RemoteProtocolError("bad_device_id", f"{device_id[:80]!r} is no device id")
-    return TopicAddress(Family(family), normalised_device_id(device_id), Channel(channel))
+    if is_enrolment and channel != Channel.STATUS:
+        raise RemoteProtocolError("bad_topic", f"{topic[:80]!r}: a newcomer may only say HELLO")
+    return TopicAddress(Family(family), normalised_device_id(device_id), Channel(channel), is_enrolment)
 
 
 def topic_of(family: Family, device_id: str, channel: Channel) -> str:
@@ -85,8 +89,9 @@ def topic_of(family: Family, device_id: str, channel: Channel) -> str:
 
 
 def uplink_filters() -> tuple[str, ...]:
-    """Topic filters the server subscribes to: both families."""
-    return tuple(f"{family}/+/{channel}" for family in Family for channel in UPLINK)
+    """Topic filters the server subscribes to: both families, and the HELLOs of newcomers."""
+    known = [f"{family}/+/{channel}" for family in Family for channel in UPLINK]
+    return (*known, *(f"{ENROLMENT_PREFIX}{family}/+/{Channel.STATUS}" for family in Family))
 
 
 def downlink_filters(family: Family, device_id: str) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ REVISIONS = [
     "20251108210000_remove_duplicate_device_sessions",
     "wakestorm_tables",
     "wakestorm_web_users",
+    "wakestorm_broker_logins",
 ]
 SEED_000_LINES = [
     "✓ Added UNIQUE constraint on device_images(device_id, image_name)",

@@ -1,0 +1,2 @@
+DROP PROCEDURE grant_doors_access();
+DROP TABLE broker_logins;
