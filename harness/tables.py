@@ -21,8 +21,8 @@ OLD_TABLES: Final = ("device_sessions",)
 """Tables that only older revisions have."""
 
 TABLES: Final = (
-    "camera_pins",
     "broker_logins",
+    "camera_pins",
     "companies",
     "device_ack_log",
     "device_alerts",

@@ -12,10 +12,13 @@ from typing import Final
 from harness.bench.brokers import missing_reason
 from harness.hostile import brokers
 from harness.hostile.isolation import Matrix, isolation
+from harness.hostile.payloads import TAKEN, Case, corpus, outcome_of
+from harness.machine import own_cpu_s
 
 Tell = Callable[[str], None]
 
 CELLS_MIN: Final = 2_000
+PAYLOADS_MIN: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,60 @@ def _isolated(name: str, matrix: Matrix) -> Figure:
     )
 
 
-ATTACKS: tuple[Callable[[], Awaitable[Figure]], ...] = (doors_simulated, doors_mosquitto)
+async def identities() -> Figure:
+    """S2: payloads that name another device than their topic."""
+    cases = [case for case in corpus() if case.may_be == ("identity_mismatch",)]
+    wrong = [_words(case) for case in cases if outcome_of(case) not in case.may_be]
+    return Figure(
+        id="S2 identity",
+        title="Payloads that name another device than the topic they came by",
+        found=f"{len(cases)} messages, {len(cases) - len(wrong)} refused",
+        aim="100 % refused",
+        holds=not wrong,
+        details=tuple(wrong),
+    )
+
+
+async def payloads() -> Figure:
+    """S3 and S4: the corpus of payloads, each with the outcomes that are right."""
+    cases = corpus()
+    taken, wrong, slowest_ms = 0, [], 0.0
+    before_bytes = _rss_bytes()
+    for case in cases:
+        started = own_cpu_s()
+        try:
+            outcome = outcome_of(case)
+        except Exception as error:  # the figure is that there is none
+            outcome = f"{type(error).__name__}: {error}"
+        slowest_ms = max(slowest_ms, (own_cpu_s() - started) * 1_000)
+        taken += outcome == TAKEN
+        if outcome not in case.may_be:
+            wrong.append(f"{_words(case)}: {outcome or 'taken'}")
+    grown_mb = (_rss_bytes() - before_bytes) / 1e6
+    return Figure(
+        id="S3 payloads",
+        title="Bad payloads, each with the outcomes that are right",
+        found=(
+            f"{len(cases):,} messages: {taken:,} taken, {len(cases) - taken - len(wrong):,} refused with a reason, "
+            f"{len(wrong)} otherwise; the slowest {slowest_ms:.1f} ms of CPU, memory grew by {grown_mb:.0f} MB"
+        ),
+        aim=f"{PAYLOADS_MIN:,} or more, 0 otherwise, memory below 64 MB more",
+        holds=not wrong and len(cases) >= PAYLOADS_MIN and grown_mb < 64,
+        details=tuple(wrong),
+    )
+
+
+def _rss_bytes() -> int:
+    """Memory of this process, where /proc says it."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
+
+
+def _words(case: Case) -> str:
+    return f"{case.topic[:40]} {case.payload[:60]!r}"
+
+
+ATTACKS: tuple[Callable[[], Awaitable[Figure]], ...] = (doors_simulated, doors_mosquitto, identities, payloads)
 
 
 async def figures(tell: Tell) -> list[Figure]:

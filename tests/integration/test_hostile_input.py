@@ -1,0 +1,79 @@
+"""What strangers send: through the intake into the database, where nothing of it stays but what it should."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.hostile.payloads import TAKEN, corpus, outcome_of
+from server.quotas import NEWCOMERS_A_MINUTE_MAX, REFUSALS_A_MINUTE_MAX
+from tests.integration.test_intake import MAC, STATUS, Rig, camera, run
+
+pytestmark = pytest.mark.postgres
+SHARE_OF_CORPUS = 9
+"""Every ninth message goes through the database; all of them through the decoder."""
+
+
+def test_every_payload_of_the_corpus_has_an_outcome_that_is_right() -> None:
+    cases = corpus()
+    wrong = [(case, outcome) for case in cases if (outcome := outcome_of(case)) not in case.may_be]
+    assert not wrong
+    assert len(cases) >= 5_000
+    assert corpus() == cases
+
+
+def test_the_corpus_leaves_no_row_but_what_it_says(migrated_database: Any, tmp_path: Path) -> None:
+    """No crash, no dropped connection, each message acknowledged, and nothing refused stands anywhere else."""
+    cases = [case for case in corpus()[::SHARE_OF_CORPUS] if outcome_of(case) != TAKEN]
+
+    async def body(rig: Rig) -> None:
+        await camera(rig)
+        for number, case in enumerate(cases):
+            rig.deliver(case.topic, case.payload, str(number))
+        await rig.intake.wait_idle()
+        assert rig.order == [str(number) for number in range(len(cases))] and not rig.aborts
+        kept = await rig.rows("SELECT reason, count(*) AS n FROM quarantined_messages GROUP BY reason")
+        expected = Counter(outcome_of(case) for case in cases)
+        assert kept and all(row["n"] <= expected[row["reason"]] for row in kept)
+        assert len(cases) > sum(row["n"] for row in kept) >= REFUSALS_A_MINUTE_MAX
+        for table in ("device_images", "device_wake_sessions", "device_commands", "device_ack_log", "device_history"):
+            assert await rig.rows(f"SELECT FROM {table}") == [], table
+        assert [row["device_mac"] for row in await rig.rows("SELECT device_mac FROM devices")] == [MAC]
+
+    run(migrated_database.dsn("ws_server"), tmp_path, body)
+
+
+def test_newcomers_are_registered_fifty_a_minute_and_speak_for_nobody(migrated_database: Any, tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        await camera(rig)
+        rig.deliver(f"enrol/{STATUS}", {"status": "Alive", "pendingImg": 3})
+        for number in range(NEWCOMERS_A_MINUTE_MAX + 20):
+            rig.deliver(f"enrol/ESP32CAM/{number:012X}/status", {"status": "Alive"})
+        await rig.intake.wait_idle()
+        assert (
+            await rig.rows("SELECT FROM device_wake_sessions JOIN devices USING (device_id) WHERE device_mac = $1", MAC)
+            == []
+        )
+        new = await rig.rows("SELECT FROM devices WHERE provisioning_status = 'pending_approval'")
+        assert NEWCOMERS_A_MINUTE_MAX <= len(new) <= NEWCOMERS_A_MINUTE_MAX + 20
+        refused = await rig.rows("SELECT reason FROM quarantined_messages")
+        assert {row["reason"] for row in refused} <= {"too_many_newcomers"}
+        assert len(new) + len(refused) == NEWCOMERS_A_MINUTE_MAX + 20
+
+    run(migrated_database.dsn("ws_server"), tmp_path, body)
+
+
+def test_a_thousand_open_transfers_are_sixteen(migrated_database: Any, tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        await camera(rig)
+        for number in range(1_000):
+            announced = {"image_name": f"image_{number}.jpg", "image_size": 3_000, "total_chunk_count": 3}
+            rig.deliver(STATUS.replace("status", "data"), json.dumps(announced | {"max_chunks_size": 1_000}).encode())
+        await rig.intake.wait_idle()
+        assert len(await rig.rows("SELECT FROM device_images")) == 16
+
+    run(migrated_database.dsn("ws_server"), tmp_path, body)
