@@ -17,6 +17,9 @@ from simulator.rng import Rng
 
 MAC: Final = "B8F862F9C1C4"
 OTHER: Final = "A4CF12000001"
+NAMED_OTHERWISE: Final[tuple[Any, ...]] = (
+    OTHER, OTHER.lower(), "A4:CF:12:00:00:01", MAC + "0", MAC[:-1], "", [MAC], {"x": MAC}, 7, True,
+)  # fmt: skip
 MUTATIONS: Final = 4_200
 """Messages made of good ones by changing bytes: some of them are still good."""
 
@@ -44,8 +47,8 @@ TELEMETRY: Final[dict[str, Any]] = {"device_id": MAC, "battery_voltage": 3.9, "w
 
 ODD: Final[tuple[Any, ...]] = (
     None, True, False, 0, -1, 1, 2**31, 2**31 - 1, 2**63, -(2**63), 10**30, 1.5, 1e308, -0.0, "", " ", "0", "NaN",
-    "Alive", "\x00", "a\x00b", "../../etc/passwd", "..", "a/b", "\\", "x" * 4_096, "\u202e", "\ud7ff", "'; DROP TABLE--",
-    "${jndi:ldap://x}", "<script>", "%s%n", [], [1], [[]], [None], {}, {"a": 1}, [0] * 300, "2026-13-45T99:99:99Z",
+    "Alive", "\x00", "a\x00b", "../../etc/passwd", "..", "a/b", "\\", "x" * 4_096, "\u202e", "\ud7ff",
+    "'; DROP TABLE--", "${jndi:ldap://x}", "<script>", "%s%n", [], [1], [[]], [None], {}, {"a": 1}, [0] * 300, "2026-13-45T99:99:99Z",
 )  # fmt: skip
 
 TOO_DEEP: Final = 100_000
@@ -102,21 +105,7 @@ def _topics() -> Iterator[Case]:
 
 
 def _not_json() -> Iterator[Case]:
-    texts = [
-        b"",
-        b" ",
-        b"{",
-        b"}",
-        b"[",
-        b'"',
-        b"{]",
-        b"nul",
-        b"NaN",
-        b"\x00",
-        b"\xff" * 50,
-        b"{'a': 1}",
-        b"\x1f\x8b\x08",
-    ]
+    texts = [b"", b" ", b"{", b"}", b"[", b'"', b"{]", b"nul", b"NaN", b"\x00", b"\xff" * 50, b"{'a': 1}"]
     texts += [b"{" * 100, b"[" * TOO_DEEP, b'{"a":' * TOO_DEEP, _json(HELLO)[:-1], b"\xef\xbb\xbf" + _json(HELLO)]
     texts += [_json(HELLO) + b"x", b'{"a": 01}', b'{"a": \xed\xa0\x80}', b'{"device_id": "\xff"}', b"<xml/>"]
     for channel in ("status", "data"):
@@ -131,21 +120,10 @@ def _identities() -> Iterator[Case]:
     """S2: a payload that names another device than its topic; also in other types, spellings and keys."""
     for channel, fields in _templates():
         for key in ("device_id", "device_mac"):
-            for named in (
-                OTHER,
-                OTHER.lower(),
-                "A4:CF:12:00:00:01",
-                MAC + "0",
-                MAC[:-1],
-                "",
-                [MAC],
-                {"x": MAC},
-                7,
-                True,
-            ):
+            for named in NAMED_OTHERWISE:
                 yield Case(_uplink(channel), _json(fields | {key: named}), ("identity_mismatch",))
-            for named in (MAC, MAC.lower(), "B8-F8-62-F9-C1-C4", f" {MAC} ", None):
-                yield Case(_uplink(channel), _json(fields | {key: named}), (TAKEN,))
+            for own in (MAC, MAC.lower(), "B8-F8-62-F9-C1-C4", f" {MAC} ", None):
+                yield Case(_uplink(channel), _json(fields | {key: own}), (TAKEN,))
 
 
 def _odd_fields() -> Iterator[Case]:
