@@ -48,7 +48,8 @@ TELEMETRY: Final[dict[str, Any]] = {"device_id": MAC, "battery_voltage": 3.9, "w
 ODD: Final[tuple[Any, ...]] = (
     None, True, False, 0, -1, 1, 2**31, 2**31 - 1, 2**63, -(2**63), 10**30, 1.5, 1e308, -0.0, "", " ", "0", "NaN",
     "Alive", "\x00", "a\x00b", "../../etc/passwd", "..", "a/b", "\\", "x" * 4_096, "\u202e", "\ud7ff",
-    "'; DROP TABLE--", "${jndi:ldap://x}", "<script>", "%s%n", [], [1], [[]], [None], {}, {"a": 1}, [0] * 300, "2026-13-45T99:99:99Z",
+    "'; DROP TABLE--", "${jndi:ldap://x}", "<script>", "%s%n", [], [1], [[]], [None], {}, {"a": 1}, [0] * 300,
+    "2026-13-45T99:99:99Z",
 )  # fmt: skip
 
 TOO_DEEP: Final = 100_000
