@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from server.effects import CreateImage, Refuse
 from server.quotas import Quotas
+from server.wire.messages import Chunk
+from tests.unit.test_ingest import MAC, Talk, device, hello, metadata
 
 NOW = datetime(2026, 1, 5, 12, 0, 30, tzinfo=UTC)
 
@@ -24,3 +27,29 @@ def test_a_flood_of_refusals_is_counted_and_not_kept() -> None:
     assert quotas.passed_over() == 3
     assert quotas.passed_over() == 0
     assert quotas.keeps("A", NOW + timedelta(seconds=30))
+
+
+def test_a_seventeenth_transfer_is_refused_and_changes_nothing() -> None:
+    talk = Talk(device())
+    talk.say(hello())
+    for number in range(16):
+        talk.say(metadata(f"image_{number}.jpg"))
+        assert talk.all_of(CreateImage)
+    before = talk.view.session
+    talk.say(metadata("image_16.jpg"))
+    assert [refused.reason for refused in talk.all_of(Refuse)] == ["too_many_open"]  # type: ignore[attr-defined]
+    assert not talk.all_of(CreateImage) and talk.view.session is before
+    talk.say(metadata("image_3.jpg", at=NOW + timedelta(hours=99)))
+    assert talk.all_of(CreateImage), "a new capture takes the place of the one with its name"
+
+
+def test_chunks_without_metadata_have_a_quota_of_bytes() -> None:
+    talk = Talk(device())
+    talk.say(hello())
+    piece = bytes(65_536)
+    reasons = []
+    for number in range(70):
+        talk.say(Chunk(device_id=MAC, image_name="image_1.jpg", chunk_id=number, payload=piece))
+        reasons += [refused.reason for refused in talk.all_of(Refuse)]  # type: ignore[attr-defined]
+    assert len(talk.view.staged["image_1.jpg"]) == 61
+    assert reasons == ["too_many_staged"] * 9
