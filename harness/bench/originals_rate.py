@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import asyncpg
 
-from harness.bench.originals_storm import BOUNDARY, StandingClock, multipart, photo
+from harness.bench.originals_storm import BOUNDARY, StandingClock, multipart, photo, settings_in_place
 from harness.bench.postgres_cluster import SERVER, Cluster
 from harness.bench.virtual.asgi import exchange_with
 from harness.plan_steps import HttpExchange
-from server.app import App, Parts, Settings, new_inline_offload, new_seeded_ids, open_pool
+from server.app import App, Parts, new_inline_offload, new_seeded_ids, open_pool
 
 CONCURRENCY: Final = 8
 POOL_SIZE: Final = 8
@@ -76,7 +76,6 @@ async def _timed(what: str, work: Sequence[Coroutine[Any, Any, None]], stopwatch
 
 
 def _app(pool: asyncpg.Pool[Any], objects_url: str) -> App:
-    settings = Settings(database_url="postgresql://rate", mqtt_url="mqtt://127.0.0.1:1", objects_url=objects_url)
     parts = Parts(
         clock=StandingClock(),
         ids=new_seeded_ids("rate"),
@@ -84,7 +83,7 @@ def _app(pool: asyncpg.Pool[Any], objects_url: str) -> App:
         offload=new_inline_offload(),
         log=lambda level, line, *, device: None,
     )
-    return App(settings, parts)
+    return App(settings_in_place(objects_url), parts)
 
 
 async def _exchange(app: App, method: str, path: str, body: bytes | None) -> tuple[int, Any]:

@@ -41,6 +41,16 @@ FROM original_images o ORDER BY 1
 _EMPTY: Final = "DELETE FROM projects; DELETE FROM devices; DELETE FROM original_images; DELETE FROM stray_objects"
 
 
+def settings_in_place(objects_url: str) -> Settings:
+    """Of a server that is called in place, on a given pool: it has no broker, and nobody signs in."""
+    return Settings(
+        database_url="postgresql://in-place",
+        mqtt_url="mqtt://127.0.0.1:1",
+        objects_url=objects_url,
+        insecure_local=True,
+    )
+
+
 class StandingClock:
     """A clock that stands until somebody moves it."""
 
@@ -173,9 +183,6 @@ class OriginalsStorm:
         for connection in opened:
             await pool.release(connection)
         self._started += 1
-        settings = Settings(
-            database_url="postgresql://storm", mqtt_url="mqtt://127.0.0.1:1", objects_url=str(self._folder)
-        )
         parts = Parts(
             clock=self.clock,
             ids=new_seeded_ids(f"{self._seed}/{name}/{self._started}"),
@@ -183,7 +190,7 @@ class OriginalsStorm:
             offload=SteppedOffload(self._turnstile, name),
             log=lambda level, line, *, device: None,
         )
-        self._apps[name] = App(settings, parts)
+        self._apps[name] = App(settings_in_place(str(self._folder)), parts)
         return self._apps[name]
 
     # -- actors ------------------------------------------------------------------------------------------

@@ -161,6 +161,9 @@ class _SteppedConnection:
     async def fetch(self, *arguments: Any) -> Any:
         return await self._step("fetch", arguments)
 
+    async def fetchmany(self, *arguments: Any) -> Any:
+        return await self._step("fetchmany", arguments)
+
     async def fetchrow(self, *arguments: Any) -> Any:
         return await self._step("fetchrow", arguments)
 

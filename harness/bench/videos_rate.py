@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from harness.bench.originals_storm import StandingClock
+from harness.bench.originals_storm import StandingClock, settings_in_place
 from harness.bench.postgres_cluster import SERVER, Cluster
 from harness.bench.virtual.asgi import exchange_with
 from harness.plan_steps import HttpExchange
 from harness.sample_video import sample_video
-from server.app import App, Parts, Settings, new_inline_offload, new_seeded_ids, open_pool
+from server.app import App, Parts, new_inline_offload, new_seeded_ids, open_pool
 
 PART_SIZE_BYTES: Final = 8 << 20
 
@@ -69,7 +69,6 @@ async def _round(app: App, pin_id: str, data: bytes, stopwatch: Callable[[], flo
 
 
 def _app(pool: Any, objects_url: str) -> App:
-    settings = Settings(database_url="postgresql://rate", mqtt_url="mqtt://127.0.0.1:1", objects_url=objects_url)
     parts = Parts(
         clock=StandingClock(),
         ids=new_seeded_ids("rate"),
@@ -77,7 +76,7 @@ def _app(pool: Any, objects_url: str) -> App:
         offload=new_inline_offload(),
         log=lambda level, line, *, device: None,
     )
-    return App(settings, parts)
+    return App(settings_in_place(objects_url), parts)
 
 
 async def _exchange(app: App, method: str, path: str, said: bytes | dict[str, Any] | None) -> Any:

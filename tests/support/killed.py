@@ -49,7 +49,7 @@ def _worked(dsn: str, folder: str, clock: HandClock, work: Work, ids: list[str],
 
     async def body() -> None:
         rig = await new_rig(dsn, folder, clock)
-        for name in ("execute", "fetch", "fetchrow", "fetchval"):
+        for name in ("execute", "executemany", "fetch", "fetchmany", "fetchrow", "fetchval"):
             stepped(asyncpg.Connection, name)
         stepped(ObjectStore, "_call")
         await work(rig, ids)
