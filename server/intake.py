@@ -20,6 +20,7 @@ from uuid import UUID
 import asyncpg
 
 from server import ingest
+from server.batch import Item, sender_of, wanted_by
 from server.clock import Clock
 from server.completion import Completion, Finding, locks_of, one_a_device
 from server.effects import Complete, Refuse, Reply, Say, Watch
@@ -35,9 +36,7 @@ from server.watchlist import Watchlist
 from server.wire import limits
 from server.wire.codec import decode
 from server.wire.errors import RemoteProtocolError
-from server.wire.messages import Chunk, DeviceMessage, Hello, Metadata, Telemetry
 from server.wire.states import AckType
-from server.wire.topics import Family, parse_uplink
 from server.writing import WRITE, Outgoing, write
 
 BATCH_MESSAGES_MAX: Final = 200
@@ -54,23 +53,6 @@ DATABASE_PAUSE_S: Final = 1.0
 
 _AGAIN: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, BatchOutdated)
 _REFUSED_DATA: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Item:
-    """One thing to do: a delivered message, a message over HTTP, or a look at a device (`topic` None)."""
-
-    topic: str | None
-    payload: bytes = b""
-    mac: str = ""
-    delivery: Delivery | None = None
-    answer: asyncio.Future[list[Outgoing]] | None = None
-    family: Family | None = None
-    message: DeviceMessage | None = None
-    refusal: RemoteProtocolError | None = None
-    is_enrolment: bool = False
-    is_kept: bool | None = None
-    """Whether its refusal is written down; decided once, however often its batch is tried."""
 
 
 @dataclass(slots=True)
@@ -203,7 +185,7 @@ class Intake:
             self._metrics.messages.labels(type(item.message).__name__.lower()).inc()
         except RemoteProtocolError as error:
             item.refusal = error
-            item.mac = _sender_of(item.topic)
+            item.mac = sender_of(item.topic)
 
     async def _commit(self, batch: list[Item]) -> _Outcome:
         """The batch in one transaction; halved where the database refuses its data."""
@@ -227,7 +209,7 @@ class Intake:
         return _Outcome(first.replies + second.replies, first.complete + second.complete)
 
     async def _transact(self, batch: Sequence[Item]) -> _Outcome:
-        now, wanted = self._clock.now(), _wanted(batch)
+        now, wanted = self._clock.now(), wanted_by(batch)
         async with self._store.transaction(now, lock_devices=wanted.families) as connection:
             known = await views(connection, wanted, now)
             turns = {mac: Turn(view=view, now=now, ids=self._ids) for mac, view in known.items()}
@@ -386,30 +368,3 @@ class Intake:
             now = self._clock.now()
             async with self._store.transaction(now) as connection:
                 await connection.execute(WRITE["commands_published"], commands, now)
-
-
-def _sender_of(topic: str) -> str:
-    """Whose topic it is, for the quarantine; empty where no device could own it."""
-    try:
-        return parse_uplink(topic).device_id
-    except RemoteProtocolError:
-        return ""
-
-
-def _wanted(batch: Sequence[Item]) -> Wanted:
-    names: set[str] = set()
-    families: dict[str, Family | None] = {}
-    hello = False
-    for item in batch:
-        if item.refusal is not None:
-            continue
-        families[item.mac] = item.family or families.get(item.mac)
-        match item.message:
-            case Hello(pending_list=listed):
-                hello = True
-                names.update(listed or ())
-            case Metadata(image_name=name) | Chunk(image_name=name):
-                names.add(name)
-            case Telemetry() | None:
-                pass
-    return Wanted(families=families, image_names=frozenset(names), commands=hello)

@@ -12,10 +12,11 @@ from typing import Any
 import asyncpg
 import pytest
 
+from server.batch import Item
 from server.clock import SystemClock
 from server.completion import Completion
 from server.ids import random_ids
-from server.intake import Intake, Item
+from server.intake import Intake
 from server.metrics import Metrics
 from server.mqtt import NotConnected
 from server.objects import ObjectStore, StoreFailed, sha256_of

@@ -207,7 +207,7 @@ def test_faults_say_what_is_wrong(fault: str, words: str) -> None:
         ("{wake: {schedule: 0 3 1 * *}}", "only minute and hour"),
         ("{wake: {schedule: 0 3-5 * * *}}", "is not *, */N, N or a list"),
         ("{image: {size: 999B}}", "size 999B is not possible"),
-        ("{image: {size: 17MB}}", "size 17MB is not possible"),
+        ("{image: {size: 33MB}}", "size 33MB is not possible"),
         ("{image: {size: 16MB, chunk: 100B}}", "makes 160000 chunks"),
         ("{image: {chunk: 1MB}}", "chunk is not possible"),
         ("{image: {chunk: 0B}}", "chunk is not possible"),
