@@ -98,7 +98,7 @@ class Suite:
         options = self._options
         count = max(1, min(options.workers, len(self._planned)))
         with self._own_cluster() as cluster, working_folder() as folder:
-            self._workers += [Worker(options.errors_log, options.bench) for _ in range(count)]
+            self._workers += [Worker(options.errors_log, options.bench, number) for number in range(count)]
             try:
                 around = self._surroundings(cluster)
             except BaseException:
@@ -168,7 +168,8 @@ class Suite:
             if worker is None:
                 if len(self._workers) >= count:
                     return
-                worker = Worker(self._options.errors_log, self._options.bench)
+                free = min(set(range(count)) - {each.number for each in self._workers})
+                worker = Worker(self._options.errors_log, self._options.bench, free)
                 self._workers.append(worker)
             number, plan = self._waiting.popleft()
             self._on_event(ScenarioStarted(scenario=self._planned[number], name=plan.name, steps=len(plan.steps)))

@@ -27,11 +27,17 @@ _LAUNCHER: Final = Path(__file__).parent / "bench" / "die_with_parent.py"
 
 
 class Worker:
-    """One child process and what it is doing. It imports the code of `bench` before it is asked for anything."""
+    """One child process and what it is doing. It imports the code of `bench` before it is asked for anything.
 
-    def __init__(self, errors_log: Path, bench: str) -> None:
+    With a `number` it keeps to a core of its own, as far as there are some.
+    """
+
+    def __init__(self, errors_log: Path, bench: str, number: int | None = None) -> None:
+        self.number = number
         self.connection, theirs = Pipe()
         command = [sys.executable, "-P", "-m", "harness.worker", str(theirs.fileno()), bench]
+        if number is not None:
+            command.append(str(number))
         with theirs, errors_log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-I", "-S", str(_LAUNCHER), str(os.getpid()), *command],

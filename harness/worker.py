@@ -1,7 +1,7 @@
 """A worker process of a suite: takes plans from its connection, one at a time, and gives events back.
 
-Started by `suite` as `python -P -m harness.worker FD BENCH` with PYTHONHASHSEED=0. Its standard error is the run's
-errors.log; nothing it prints reaches the terminal.
+Started by `suite` as `python -P -m harness.worker FD BENCH [NUMBER]` with PYTHONHASHSEED=0. Its standard error is the
+run's errors.log; nothing it prints reaches the terminal.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from harness.bench.one_core import share_one_core
 from harness.errors import BenchUnavailable
 from harness.events import Event, to_json
 from harness.jobs import Job, Told, Unavailable
@@ -45,11 +46,13 @@ def serve(connection: Connection) -> None:
 
 
 def main() -> None:
-    """Reads the file descriptor of its connection and its bench from the command line."""
+    """Reads the file descriptor of its connection, its bench and its number from the command line."""
     faulthandler.register(signal.SIGUSR1)  # the suite asks a worker that hangs for its stack
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the suite decides what a Ctrl-C means
     sys.path.append(str(Path.cwd()))  # hooks of the user's own; last, so that nothing there hides a package
     os.dup2(2, 1)  # what a hook prints goes to the log
+    if sys.argv[2] == "embedded" and sys.argv[3:]:
+        share_one_core(int(sys.argv[3]))
     try:
         importlib.import_module(f"harness.bench.{sys.argv[2]}")  # while the suite still prepares PostgreSQL
         serve(Connection(int(sys.argv[1])))

@@ -10,6 +10,8 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
+from harness.bench.one_core import bring_along
+
 FIRST_NORMAL_OBJECT_ID: Final = 16_384
 """Below it are PostgreSQL's own objects (access/transam.h)."""
 
@@ -23,7 +25,12 @@ class _Answered(NamedTuple):
 
 
 class BenchConnection(asyncpg.Connection):
-    """A connection that asks for the shape of a built-in type once in a process."""
+    """A connection that asks for the shape of a built-in type once in a process, and whose backend comes along."""
+
+    def __init__(self, protocol: Any, transport: Any, loop: Any, addr: Any, *rest: Any) -> None:
+        super().__init__(protocol, transport, loop, addr, *rest)
+        if isinstance(addr, str):  # a Unix socket: its process is one of this machine
+            bring_along(self.get_server_pid())
 
     async def _introspect_types(self, typeoids: Any, timeout: float | None) -> Any:
         wanted = frozenset(typeoids)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
+from harness.bench.one_core import share_one_core
 from harness.bench.processes import ProcessesBench
 from harness.bench.virtual.loop import VirtualLoop
 from harness.events import Counts, Failure, ScenarioEnded, ScenarioResult
@@ -182,6 +184,8 @@ def main() -> None:
     connection = Connection(int(sys.argv[1]))
     try:
         job: SoakJob = connection.recv()
+        if job.order.bench == "embedded":
+            share_one_core(os.getpid())
         connection.send(soaked(job, connection))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         sys.exit(1)
