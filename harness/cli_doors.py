@@ -31,7 +31,7 @@ EXIT_CODES_HELP = "Exit codes: 0 done; 3 database not to be had; 64 wrong usage,
 
 
 class LoginRole(StrEnum):
-    """What a login is for."""
+    """What a login is for: `server.wire.access.Role`, which `--help` need not import; a test holds them equal."""
 
     device = "device"
     enrolment = "enrolment"

@@ -21,7 +21,7 @@ EXIT_CODES_HELP = "Exit codes: 0 done; 3 database not to be had; 64 wrong usage,
 
 
 class RoleChoice(StrEnum):
-    """What a user may do."""
+    """What a user may do: `server.wire.states.Role`, which `--help` need not import; a test holds them equal."""
 
     viewer = "viewer"
     operator = "operator"

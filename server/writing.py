@@ -211,8 +211,8 @@ async def _write_late(connection: Connection, late: _Late, turns: Sequence[Turn]
             sessions=[session_row(*late.sessions[session_id]) for session_id in sorted(late.sessions)],
         )
     if late.compared:
-        for row in await connection.fetch(WRITE["conflicting_chunks"], *_columns(late.compared)):
-            late.history.append(conflict_row(row, now))
+        rows = await connection.fetch(WRITE["conflicting_chunks"], *_columns(late.compared))
+        late.history += [conflict_row(row, now) for row in rows]
 
 
 async def _save(

@@ -105,6 +105,17 @@ class ScenarioClock:
             self._schedule(timer)
 
 
+async def stirred(stir: asyncio.Event, *, not_before_s: float, at_last_s: float) -> None:
+    """Waits `not_before_s`, then for `stir`, but no longer than `at_last_s`; `stir` is clear afterwards."""
+    await asyncio.sleep(not_before_s)
+    try:
+        async with asyncio.timeout(at_last_s):
+            await stir.wait()
+    except TimeoutError:
+        pass
+    stir.clear()
+
+
 class Changes:
     """Tells waiting tasks that something happened; each looks for itself whether it was what it waits for."""
 

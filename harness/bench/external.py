@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.bench import HttpAnswer
-from harness.bench.clock import Changes, ScenarioClock
+from harness.bench.clock import Changes, ScenarioClock, stirred
 from harness.bench.external_database import (
     READER_SETTINGS,
     WRITER_SETTINGS,
@@ -143,13 +143,7 @@ class ExternalBench:
 
     async def _look_often(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_AT_MOST_EVERY_S)
-            try:
-                async with asyncio.timeout(LOOK_EVERY_S):
-                    await self._stirred.wait()
-            except TimeoutError:
-                pass
-            self._stirred.clear()
+            await stirred(self._stirred, not_before_s=LOOK_AT_MOST_EVERY_S, at_last_s=LOOK_EVERY_S)
             async with self._looking:
                 for callback in list(self.on_commit):
                     await callback()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
-from harness.bench.clock import Changes, ScenarioClock
+from harness.bench.clock import Changes, ScenarioClock, stirred
 
 LOOK_EVERY_S: Final = 0.05
 LOOK_AT_MOST_EVERY_S: Final = 0.005
@@ -85,13 +85,7 @@ class Pacer:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_AT_MOST_EVERY_S)
-            try:
-                async with asyncio.timeout(LOOK_EVERY_S):
-                    await self._stir.wait()
-            except TimeoutError:
-                pass
-            self._stir.clear()
+            await stirred(self._stir, not_before_s=LOOK_AT_MOST_EVERY_S, at_last_s=LOOK_EVERY_S)
             await self._on_look()
             while self._may_jump() and await self._jump():
                 await self._on_look()
