@@ -48,8 +48,8 @@ T = TypeVar("T")
 SETTLE_WITHIN_S: Final = 30.0
 SETTLE_LOOK_S: Final = 0.004
 REST_LOOKS_MAX: Final = 200
-FENCES_AGAIN_S: Final = 0.02
-"""Servers of one group get every other fence; each must see one."""
+FENCES_AGAIN_S: Final = (0.5, 0.02)
+"""One server may have connected again meanwhile; several of one group share the fences, and each must see one."""
 
 SESSIONS_OVER_AFTER_MS: Final = 2 * max(dialect.session_silence_ms for dialect in DIALECTS.values())
 """By then a server has closed every session by silence."""
@@ -327,7 +327,7 @@ class ProcessesBench:
         while True:
             if all(self._is_worked_off(state, first) for state in await self._states()):
                 return
-            if self.plan.servers > 1 and loop.time() - sent_at_s > FENCES_AGAIN_S:
+            if loop.time() - sent_at_s > FENCES_AGAIN_S[self.plan.servers > 1]:
                 again, sent_at_s = await self._fence(), loop.time()
                 first = again if first is None else first
             await asyncio.sleep(SETTLE_LOOK_S)
@@ -346,9 +346,9 @@ class ProcessesBench:
             return True  # it can't, and will
         if not state.is_idle:
             return False
-        if not self._has_broker or not state.is_ready or self._acts.is_database_down:
+        if not self._acts.is_broker_up or self._acts.is_database_down:
             return True  # what it could not handle comes again, when there is somebody to bring it
-        if state.in_flight or state.outgoing:
+        if not state.is_ready or state.in_flight or state.outgoing:  # it connects again in real time
             return False
         return fence is None or all(state.fences.get(topic, 0) >= fence for topic in FENCE_TOPICS)
 

@@ -19,6 +19,7 @@ from harness.history import Header, History
 from harness.kills import CAMERAS, CHUNKS, kill_servers
 from harness.loader import load_bytes
 from harness.plan import Plan, plans_of
+from harness.plan_steps import ActOn
 from harness.runner import Runner
 from harness.verdict import Verdict
 
@@ -40,6 +41,15 @@ steps:
 drain: {wakes: 0}
 """
 
+OUTAGE = """
+version: 1
+name: A server is on the broker again before scenario time passes over it
+devices:
+  yard: {image: {size: 3kB, chunk: 1kB}, traits: {chunk_spacing: 10ms}}
+steps:
+  - broker: {do: stop, for: 5s}
+drain: {wakes: 0}
+"""
 
 MARK = "WAKESTORM_TEST_MARK"
 GONE_WITHIN_MS = 5_000
@@ -131,6 +141,22 @@ def test_hours_of_sleep_take_seconds(cluster: Cluster, tmp_path: Path, nothing_l
     assert runner.failures == []
     assert runner.verdict is Verdict.PASS
     assert took_s < 120
+
+
+def test_time_waits_for_a_server_that_connects_again(cluster: Cluster, tmp_path: Path, nothing_left: None) -> None:
+    async def scenario() -> bool:
+        bench = new_bench(plan := plan_of(OUTAGE), cluster, tmp_path)
+        await bench.start()
+        try:
+            stop = plan.steps[0]
+            assert isinstance(stop, ActOn)
+            await bench.act(stop)
+            await bench.pass_time(bench.clock.now_ms() + 120_000)
+            return (await bench.servers[0].state()).is_ready
+        finally:
+            await bench.stop()
+
+    assert asyncio.run(scenario())
 
 
 def test_a_run_that_is_interrupted_leaves_nothing(cluster: Cluster, tmp_path: Path, nothing_left: None) -> None:
