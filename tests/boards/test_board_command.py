@@ -12,9 +12,7 @@ import pytest
 
 from simulator.board.cli import main
 from tests.support.board_images import flashed
-from tests.support.virtual_board import PATIENT, ROOT, esptool, running_board
-
-FAST = ("--connect-attempts", "1")
+from tests.support.virtual_board import ROOT, esptool, running_board
 
 
 def ask(socket: Path, order: str) -> tuple[int, dict[str, object]]:
@@ -73,40 +71,3 @@ def test_a_board_by_hand(tmp_path: Path) -> None:
     assert not os.path.lexists(link) and not socket.exists()
     with running_board(*options, "--control", str(socket)):
         assert ask(socket, "status")[1]["mode"] == "app"
-
-
-WAITS_AS_USUAL = PATIENT.replace("timeout = 20", "timeout = 3", 1)
-"""For answers that never come."""
-
-FAULTS = {
-    "error-status:flash_defl_data:1": (0, "Hash of data verified"),
-    "bad-md5": (2, "MD5 of file does not match"),
-    "lost-reply:flash_defl_data:1": (2, "No more data to read from the serial port"),
-    "noise:spi_flash_md5:1": (2, "serial noise"),
-    "worn-sector:0x0": (2, "MD5 of file does not match"),
-    "baud-mismatch": (2, "error"),
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_faults_as_esptool_meets_them(fault: str, tmp_path: Path) -> None:
-    file = tmp_path / "data.bin"
-    file.write_bytes(bytes(range(256)) * 16)
-    with running_board("--faults", fault) as board:
-        result = esptool(board.port, *FAST, "-b", "460800", "write-flash", "0x0", str(file), config=WAITS_AS_USUAL)
-    code, said = FAULTS[fault]
-    assert result.code == code and said.lower() in result.output.lower(), result.output
-
-
-def test_a_cable_that_is_pulled(tmp_path: Path) -> None:
-    file = tmp_path / "data.bin"
-    file.write_bytes(bytes(65_536))
-    with running_board("--tcp", "0", "--faults", "unplug:flash_data:2") as board:
-        result = esptool(board.port, *FAST, "write-flash", "--no-compress", "0x0", str(file))
-    assert result.code != 0, result.output
-
-
-def test_a_loader_that_can_not_be_reached() -> None:
-    with running_board("--faults", "no-download") as board:
-        result = esptool(board.port, *FAST, "flash-id")
-    assert result.code == 2 and "Failed to connect to ESP32-S3" in result.output

@@ -99,24 +99,6 @@ def test_espefuse(board: RunningBoard, tmp_path: Path) -> None:
     assert "Flash Encryption: Enabled" in told.output and "Secure Boot: Disabled" in told.output
 
 
-def firmware_folder(folder: Path, settings: dict[str, str | int]) -> Path:
-    """A build folder with its `flasher_args.json`, as ESP-IDF leaves one."""
-    folder.mkdir()
-    files = {}
-    for offset, data in flashed(settings).items():
-        files[hex(offset)] = f"{offset:x}.bin"
-        (folder / f"{offset:x}.bin").write_bytes(data)
-    content = {
-        "write_flash_args": ["--flash_mode", "dio", "--flash_size", "8MB", "--flash_freq", "80m"],
-        "flash_settings": {"flash_mode": "dio", "flash_size": "8MB", "flash_freq": "80m"},
-        "flash_files": files,
-        "app": {"offset": "0x20000", "file": "20000.bin", "encrypted": "false"},
-        "extra_esptool_args": {"after": "hard_reset", "before": "default_reset", "stub": True, "chip": "esp32s3"},
-    }
-    (folder / "flasher_args.json").write_text(json.dumps(content), encoding="utf-8")
-    return folder
-
-
 EMBEDDED_TEST = """
 def test_boots_what_was_flashed(dut):
     dut.expect_exact("Loaded app from partition at offset 0x20000", timeout=60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 import subprocess
 import sys
@@ -138,3 +139,21 @@ def flashed(settings: Mapping[str, str | int] | None = None, **more: bytes) -> d
     if settings is not None:
         parts[NVS] = nvs(settings)
     return parts
+
+
+def firmware_folder(folder: Path, settings: Mapping[str, str | int] | None = None) -> Path:
+    """A build folder with its `flasher_args.json`, as ESP-IDF leaves one."""
+    folder.mkdir()
+    files = {}
+    for offset, data in flashed(settings).items():
+        files[hex(offset)] = f"{offset:x}.bin"
+        (folder / f"{offset:x}.bin").write_bytes(data)
+    content = {
+        "write_flash_args": ["--flash_mode", "dio", "--flash_size", "8MB", "--flash_freq", "80m"],
+        "flash_settings": {"flash_mode": "dio", "flash_size": "8MB", "flash_freq": "80m"},
+        "flash_files": files,
+        "app": {"offset": "0x20000", "file": "20000.bin", "encrypted": "false"},
+        "extra_esptool_args": {"after": "hard_reset", "before": "default_reset", "stub": True, "chip": "esp32s3"},
+    }
+    (folder / "flasher_args.json").write_text(json.dumps(content), encoding="utf-8")
+    return folder
