@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from tests.support.board_images import NVS, flashed, nvs, table
+from tests.support.board_images import NVS, firmware_folder, nvs, table
 from tests.support.virtual_board import QUIET, ROOT, RunningBoard, esptool, running_board
 
 ENVIRONMENTS: Final = ROOT / ".venv" / "oracles"
