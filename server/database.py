@@ -133,4 +133,13 @@ def reached(url: str, work: Coroutine[Any, Any, T]) -> T:
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in ("sqlalchemy", "alembic"):
             raise
-        raise ServeError(f"{place_of(url)}: {words_of(error)}") from error
+        raise ServeError(f"{place_of(url)}: {_refusal_of(error)}") from error
+
+
+def _refusal_of(error: Exception) -> str:
+    """What PostgreSQL said below what SQLAlchemy wrapped around it."""
+    cause = getattr(getattr(error, "orig", None), "__cause__", None)
+    if not isinstance(cause, asyncpg.PostgresError):
+        return words_of(error)
+    said = "\n  ".join(line for line in str(cause).splitlines() if line.strip())
+    return f"refused, {cause.sqlstate}: {said}\n  what is done stays; once that is mended, start it again"

@@ -16,6 +16,18 @@ FROM (VALUES
     ('57b7f85e-354f-4a51-a8f8-5aecff515768', 'B8F8620000AF', 'DEVICE-ESP32S3-015')
 ) AS given (device_id, device_mac, device_code);
 
+-- Three times: the key that PostgreSQL names in the error 23505, since it stands first.
+INSERT INTO device_images (
+    image_id, device_id, image_name, image_size, captured_at, total_chunks, received_chunks, status, created_at,
+    updated_at
+)
+SELECT
+    md5('seed-000/10567/' || n)::uuid, '57b7f85e-354f-4a51-a8f8-5aecff515768', 'image_10567.jpg', 49272, at.time, 49,
+    n * 7, 'receiving', at.time, at.time + interval '30 seconds'
+FROM
+    generate_series(1, 3) AS n,
+    LATERAL (SELECT timestamptz '2025-11-05 00:00Z' + n * interval '3 hours' AS time) AS at;
+
 -- 41 versions of one name, one a wake of 3 hours. 40 were never finished; the newest is complete.
 INSERT INTO device_images (
     image_id, device_id, image_name, image_url, image_size, captured_at, received_at, total_chunks, received_chunks,
@@ -68,18 +80,6 @@ FROM
     LATERAL (
         SELECT timestamptz '2025-11-02 00:00Z' + number * interval '12 hours' + n * interval '3 hours' AS time
     ) AS at;
-
--- Three times: the key that PostgreSQL named in the seed's error.
-INSERT INTO device_images (
-    image_id, device_id, image_name, image_size, captured_at, total_chunks, received_chunks, status, created_at,
-    updated_at
-)
-SELECT
-    md5('seed-000/10567/' || n)::uuid, '57b7f85e-354f-4a51-a8f8-5aecff515768', 'image_10567.jpg', 49272, at.time, 49,
-    n * 7, 'receiving', at.time, at.time + interval '30 seconds'
-FROM
-    generate_series(1, 3) AS n,
-    LATERAL (SELECT timestamptz '2025-11-05 00:00Z' + n * interval '3 hours' AS time) AS at;
 
 -- Two images that nothing is wrong with.
 INSERT INTO device_images (

@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -143,8 +144,13 @@ async def move_all(
 
 def revisions(history: str = "cameras") -> list[str]:
     """The names of a history's revisions, oldest first."""
+    return list(_revisions(history))
+
+
+@cache
+def _revisions(history: str) -> tuple[str, ...]:
     script = ScriptDirectory.from_config(_config(history))
-    return [found.revision for found in reversed(list(script.walk_revisions()))]
+    return tuple(found.revision for found in reversed(list(script.walk_revisions())))
 
 
 def history_of(revision: str) -> str:

@@ -284,7 +284,7 @@ SABOTEURS: tuple[Saboteur, ...] = (
     _of(originals.upload_side_never_wired, "originals/full-flow.yaml"),
     _of(originals.camera_side_never_wired, "originals/two-cameras-send-the-same-bytes.yaml"),
     _of(originals.project_counted_distinct, "originals/project-deletion-counts-each-row.yaml"),
-    _of(originals.deleted_twice_counts_twice, "originals/deleting-twice-decrements-once.yaml"),
+    _of(originals.deleted_twice_counts_twice, "originals/full-flow.yaml"),
     _of(originals.no_grace, "originals/orphans-wait-a-day.yaml"),
     _of(originals.failing_store_fails_the_deletion, "faults/store-keeps.yaml"),
     _of(originals.key_kept_after_the_commit, "originals/an-answer-lost-after-commit-is-found-by-its-key.yaml"),
