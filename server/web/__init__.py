@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hmac
 import json
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from fastapi import APIRouter, FastAPI, Request
@@ -16,6 +17,7 @@ from fastapi.responses import JSONResponse, Response
 
 from server.clock import SteppedClock
 from server.store import DATABASE_ERRORS
+from server.web.current import CURRENT, Served
 from server.web.dashboard import alert_pages, device_pages
 from server.web.described import DEVICE_MESSAGE, DEVICE_MESSAGE_BODY, HEALTH, METRICS, MONITOR
 from server.web.devices import alert_routes, device_image_routes, device_routes
@@ -42,8 +44,15 @@ API_PREFIX: Final = "/api/v1"
 """Before every route of the versioned API; health, metrics and the functions of seed 001 stand beside it."""
 
 
-def http_app(app: App) -> FastAPI:
+def http_app(app: App) -> Served:
     """The ASGI application of one server."""
+    return Served(app, _api(isinstance(app.parts.clock, SteppedClock)))
+
+
+@cache
+def _api(has_test_clock: bool) -> FastAPI:
+    """The routes of every server in this process."""
+    app = CURRENT
     api = FastAPI(
         title="wakestorm reference server",
         description="Device messages over HTTP; projects, images and their originals; malls, videos and their jobs.",
@@ -99,8 +108,8 @@ def http_app(app: App) -> FastAPI:
         return JSONResponse(tick.report(app.parts.clock.now()))
 
     api.add_middleware(Doors, server=app)
-    if isinstance(app.parts.clock, SteppedClock):
-        add_test_clock(api, app, app.parts.clock)
+    if has_test_clock:
+        add_test_clock(api, app)
     return api
 
 

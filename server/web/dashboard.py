@@ -10,11 +10,11 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from server.devices import DeviceQuery, Only, Sort
+from server.web.current import site
 from server.web.device_lists import Asked, name_of
 from server.web.devices import NOTES_CHARS_MAX, next_alerts
 from server.web.doors import visitor_of
 from server.web.journal_pages import OF_DEVICE
-from server.web.live import Streams
 from server.web.pages import After, place_of
 from server.web.problems import Problem
 from server.web.rendering import page_response
@@ -45,7 +45,6 @@ Done = Annotated[int | None, Query(ge=0, le=100_000)]
 def device_pages(app: App) -> APIRouter:
     """The list of devices, one device, and the forms that retry its failed images."""
     router = APIRouter(include_in_schema=False)
-    streams = Streams()
 
     @router.get("/devices")
     async def devices(request: Request, asked: Asked) -> Response:
@@ -66,7 +65,7 @@ def device_pages(app: App) -> APIRouter:
 
     @router.get("/devices/events")
     async def events(request: Request, row: Annotated[list[str] | None, Query(max_length=ROWS)] = None) -> Response:
-        return streams.response(app, request, row or [])
+        return site().streams.response(app, request, row or [])
 
     @router.get("/devices/{device_id}")
     async def device(

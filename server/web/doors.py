@@ -71,7 +71,6 @@ class Doors:
     def __init__(self, app: Inner, server: App) -> None:
         self._inner = app
         self._app = server
-        self._is_local = server.settings.insecure_local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets a request through, or answers it."""
@@ -137,7 +136,7 @@ class Doors:
         return None
 
     def _entry(self, request: Request) -> Entry:
-        if self._is_local:
+        if self._app.settings.insecure_local:
             _check_host(request)
         entry = entry_of(request.method, request.url.path)
         if entry is not None:
@@ -166,7 +165,7 @@ class Doors:
             token = self._app.accounts.new_token()
             cookies.append(cookie(request, FORM_COOKIE, token, same_site="Strict"))
         request.scope.setdefault("state", {})["form_token"] = token
-        return Visitor("local", Role.ADMIN, None, token) if self._is_local else None
+        return Visitor("local", Role.ADMIN, None, token) if self._app.settings.insecure_local else None
 
     def _check_right(self, entry: Entry, visitor: Visitor | None) -> None:
         role = entry.right.role
@@ -187,7 +186,7 @@ class Doors:
             return receive
         _check_origin(request)
         is_form = request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM_TYPE
-        if self._is_local and not is_form and entry.template.startswith(("/api/", "/functions/")):
+        if self._app.settings.insecure_local and not is_form and entry.template.startswith(("/api/", "/functions/")):
             return receive  # no browser sends this unasked from elsewhere without an Origin, which was looked at
         wanted = request.state.form_token if visitor is None else visitor.csrf_token
         given = request.headers.get(CSRF_HEADER)

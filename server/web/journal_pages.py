@@ -10,7 +10,8 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from server.journals import Journal
-from server.web.charts import Fleet, lines, stacked_bars
+from server.web.charts import lines, stacked_bars
+from server.web.current import site
 from server.web.doors import visitor_of
 from server.web.journals import Following, page_of_journal
 from server.web.problems import Problem
@@ -33,7 +34,6 @@ OF_DEVICE: Final = {
 def journal_pages(app: App) -> APIRouter:
     """Lists by keyset, the newest first."""
     router = APIRouter(include_in_schema=False)
-    figures = Fleet(app)
 
     async def shown(
         request: Request, journal: Journal, title: str, after: str | None, device_id: UUID | None = None
@@ -78,7 +78,7 @@ def journal_pages(app: App) -> APIRouter:
 
     @router.get("/fleet")
     async def fleet(request: Request) -> Response:
-        days, batteries = await figures.figures(visitor_of(request).company_id)
+        days, batteries = await site().fleet.figures(visitor_of(request).company_id)
         dates = [f"{each.day:%d %b}" for each in days]
         outcomes = {
             "complete": [float(each.complete) for each in days],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
@@ -22,14 +21,12 @@ from server.journals import (
     Quarantined,
     WakeSession,
 )
-from server.offload import Offload, WorkFailed
-from server.pictures import PictureRefused, examined_and_rendered
-from server.web.charts import Fleet
+from server.pictures import PictureRefused
+from server.web.current import site
 from server.web.doors import visitor_of
 from server.web.pages import Limit, Page
 from server.web.problems import Problem, problems
 from server.web.writes import IdempotencyKey, once_for
-from server.wire.states import ImageStyle
 
 if TYPE_CHECKING:
     from server.app import App
@@ -39,9 +36,6 @@ _JPEG: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}, "description": "The bytes"},
     **problems(401, 403, 404, 422, 503),
 }
-THUMBNAILS_KEPT: Final = 500
-"""About 5 MB."""
-
 _LISTS: Final = problems(401, 403, 404, 422, 503)
 
 
@@ -75,7 +69,6 @@ async def page_of_journal(
 def journal_routes(app: App) -> APIRouter:
     """Lists, the newest first, of one device and of all; and the override."""
     router = APIRouter(tags=["devices"])
-    fleet = Fleet(app)
 
     async def page(
         request: Request, journal: Journal, limit: int, after: str | None, device_id: UUID | None = None
@@ -129,7 +122,7 @@ def journal_routes(app: App) -> APIRouter:
 
     @router.get("/fleet", responses=problems(401, 403, 503))
     async def get_fleet(request: Request) -> FleetFigures:
-        days, batteries = await fleet.figures(visitor_of(request).company_id)
+        days, batteries = await site().fleet.figures(visitor_of(request).company_id)
         return FleetFigures(days=days, batteries=batteries)
 
     return router
@@ -138,7 +131,6 @@ def journal_routes(app: App) -> APIRouter:
 def device_image_bytes(app: App) -> APIRouter:
     """The bytes of a complete image, as the device took it or small."""
     router = APIRouter(prefix="/device-images", tags=["devices"])
-    thumbnails = Thumbnails(app.parts.offload)
 
     @router.get("/{image_id}/content", response_class=Response, responses=_JPEG)
     async def get_device_image_content(request: Request, image_id: UUID) -> Response:
@@ -149,33 +141,11 @@ def device_image_bytes(app: App) -> APIRouter:
     async def get_device_image_thumbnail(request: Request, image_id: UUID) -> Response:
         _, data = await app.journals.image_bytes(image_id, visitor_of(request).company_id)
         try:
-            return _jpeg(await thumbnails.of(image_id, data))
+            return _jpeg(await site().thumbnails.of(image_id, data))
         except PictureRefused as error:
             raise Problem(404, f"image {image_id} has no thumbnail: {error}") from None
 
     return router
-
-
-class Thumbnails:
-    """Made one at a time, so that whole images never wait for more than one; the last ones are kept."""
-
-    def __init__(self, offload: Offload) -> None:
-        self._offload = offload
-        self._made: dict[UUID, bytes] = {}
-        self._turn = asyncio.Lock()
-
-    async def of(self, image_id: UUID, data: bytes) -> bytes:
-        """The small JPEG; the image itself where the decoder is too busy. Raises PictureRefused."""
-        async with self._turn:
-            if image_id in self._made:
-                return self._made[image_id]
-            try:
-                _, (small,) = await self._offload.isolated(examined_and_rendered, data, (ImageStyle.THUMBNAIL,))
-            except WorkFailed:
-                return data
-            if len(self._made) >= THUMBNAILS_KEPT:
-                self._made.pop(next(iter(self._made)))
-            return self._made.setdefault(image_id, small or data)
 
 
 def _jpeg(data: bytes) -> Response:

@@ -22,25 +22,25 @@ _TURNS_AFTER_STEP = 20
 """Turns of the loop in which what a step made due begins; then it shows as not idle."""
 
 
-def add_test_clock(api: FastAPI, app: App, clock: SteppedClock) -> None:
+def add_test_clock(api: FastAPI, app: App) -> None:
     """`POST /test-clock {"advance_ms": n}` or `{"advance_to": moment}`, and `GET /test-clock`."""
 
     @api.post("/test-clock", include_in_schema=False)
     async def advance(request: Request) -> JSONResponse:
         try:
-            step = _step(json.loads(await request.body()), clock)
-            clock.advance(step)
+            clock = _clock(app)
+            clock.advance(_step(json.loads(await request.body()), clock))
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             return JSONResponse({"error": f'expected {{"advance_ms": n}} or {{"advance_to": moment}}: {error}'}, 400)
         for _ in range(_TURNS_AFTER_STEP):
             await asyncio.sleep(0)
-        return JSONResponse(_state(app, clock))
+        return JSONResponse(_state(app))
 
     @api.get("/test-clock", include_in_schema=False)
     async def state(mark: int | None = None) -> JSONResponse:
         if mark is not None:
             app.parts.log("debug", f"{MARK} {mark}", device=None)
-        return JSONResponse(_state(app, clock))
+        return JSONResponse(_state(app))
 
 
 def _step(body: dict[str, Any], clock: SteppedClock) -> timedelta:
@@ -50,7 +50,13 @@ def _step(body: dict[str, Any], clock: SteppedClock) -> timedelta:
     return timedelta(milliseconds=int(body["advance_ms"]))
 
 
-def _state(app: App, clock: SteppedClock) -> dict[str, Any]:
+def _clock(app: App) -> SteppedClock:
+    assert isinstance(app.parts.clock, SteppedClock)
+    return app.parts.clock
+
+
+def _state(app: App) -> dict[str, Any]:
+    clock = _clock(app)
     next_due = clock.next_due
     return {
         "now": clock.now().isoformat(),

@@ -116,7 +116,6 @@ class UploadAnswer(BaseModel):
 def upload_routes(app: App, prefix: str) -> APIRouter:
     """Uploads; `prefix` stands before every path of the API."""
     router = APIRouter(prefix="/videos", tags=["video uploads"])
-    uploads = app.videos.uploads
     refusals = problems(404, 409, 422, 503)
 
     def answered(upload: VideoUpload) -> UploadAnswer:
@@ -133,14 +132,14 @@ def upload_routes(app: App, prefix: str) -> APIRouter:
         await _check_named(app, new)
         said = new.model_dump(exclude={"checksum_sha256"})
         once = await once_for(app, request, idempotency_key, 201, replayed, new.model_dump_json())
-        upload = await uploads.initiate(NewUpload(**said, sha256=new.checksum_sha256), once)
+        upload = await app.videos.uploads.initiate(NewUpload(**said, sha256=new.checksum_sha256), once)
         if upload is None:
             raise Problem(404, f"no pin {new.pin_id}")
         return answered(upload)
 
     @router.get("/{video_id}/upload", responses=problems(404, 422, 503))
     async def get_upload(video_id: UUID) -> UploadAnswer:
-        upload = await uploads.status(video_id)
+        upload = await app.videos.uploads.status(video_id)
         if upload is None:
             raise Problem(404, f"no upload {video_id}")
         return answered(upload)
@@ -156,19 +155,19 @@ def upload_routes(app: App, prefix: str) -> APIRouter:
         part_number: Annotated[int, Path(ge=1, le=PARTS_MAX)],
         content_digest: ContentDigest = None,
     ) -> Part:
-        size_bytes = await uploads.expected_part(video_id, part_number)
+        size_bytes = await app.videos.uploads.expected_part(video_id, part_number)
         if size_bytes is None:
             raise Problem(404, f"no upload {video_id}")
         data = await _body(request, size_bytes, part_number)
         _check_digest(content_digest, data)
-        part = await uploads.put_part(video_id, part_number, data)
+        part = await app.videos.uploads.put_part(video_id, part_number, data)
         if part is None:
             raise Problem(404, f"no upload {video_id}")
         return part
 
     @router.post("/{video_id}/upload/complete", responses=problems(400, 404, 409, 422, 503))
     async def complete_upload(video_id: UUID, said: CompleteUpload | None = None) -> Video:
-        video = await uploads.complete(video_id, None if said is None else said.checksum_sha256)
+        video = await app.videos.uploads.complete(video_id, None if said is None else said.checksum_sha256)
         if video is None:
             raise Problem(404, f"no upload {video_id}")
         app.metrics.uploads.labels("video").inc()
@@ -177,7 +176,7 @@ def upload_routes(app: App, prefix: str) -> APIRouter:
 
     @router.delete("/{video_id}/upload", status_code=204, responses=refusals)
     async def abort_upload(video_id: UUID) -> Response:
-        if await uploads.abort(video_id) is None:
+        if await app.videos.uploads.abort(video_id) is None:
             raise Problem(404, f"no upload {video_id}")
         return Response(status_code=204)
 

@@ -62,37 +62,38 @@ class NewJob(BaseModel):
 def mall_routes(app: App) -> APIRouter:
     """Malls and their camera pins."""
     router = APIRouter(tags=["malls"])
-    videos = app.videos.videos
 
     @router.post("/malls", status_code=201, responses=problems(400, 422, 503))
     async def create_mall(request: Request, new: NewName, idempotency_key: IdempotencyKey = None) -> Mall:
-        return await videos.create_mall(new.name, await once_for(app, request, idempotency_key, 201, Mall, new.name))
+        return await app.videos.videos.create_mall(
+            new.name, await once_for(app, request, idempotency_key, 201, Mall, new.name)
+        )
 
     @router.get("/malls", responses=problems(422, 503))
     async def list_malls(limit: Limit = 100, after: After = None) -> Page[Mall]:
-        return page_of(await videos.malls(place_of(after), limit + 1), limit)
+        return page_of(await app.videos.videos.malls(place_of(after), limit + 1), limit)
 
     @router.delete("/malls/{mall_id}", status_code=204, responses=problems(404, 422, 503))
     async def delete_mall(mall_id: UUID) -> Response:
-        if not await videos.delete_mall(mall_id):
+        if not await app.videos.videos.delete_mall(mall_id):
             raise Problem(404, f"no mall {mall_id}")
         return Response(status_code=204)
 
     @router.post("/malls/{mall_id}/pins", status_code=201, responses=problems(400, 404, 422, 503))
     async def create_pin(request: Request, mall_id: UUID, new: NewName, idempotency_key: IdempotencyKey = None) -> Pin:
         once = await once_for(app, request, idempotency_key, 201, Pin, new.name)
-        pin = await videos.create_pin(mall_id, new.name, once)
+        pin = await app.videos.videos.create_pin(mall_id, new.name, once)
         if pin is None:
             raise Problem(404, f"no mall {mall_id}")
         return pin
 
     @router.get("/malls/{mall_id}/pins", responses=problems(422, 503))
     async def list_pins(mall_id: UUID, limit: Limit = 100, after: After = None) -> Page[Pin]:
-        return page_of(await videos.pins(mall_id, place_of(after), limit + 1), limit)
+        return page_of(await app.videos.videos.pins(mall_id, place_of(after), limit + 1), limit)
 
     @router.delete("/pins/{pin_id}", status_code=204, responses=problems(404, 422, 503))
     async def delete_pin(pin_id: UUID) -> Response:
-        if not await videos.delete_pin(pin_id):
+        if not await app.videos.videos.delete_pin(pin_id):
             raise Problem(404, f"no pin {pin_id}")
         return Response(status_code=204)
 
@@ -102,10 +103,9 @@ def mall_routes(app: App) -> APIRouter:
 def video_routes(app: App) -> APIRouter:
     """Videos: their rows and bytes."""
     router = APIRouter(prefix="/videos", tags=["videos"])
-    videos = app.videos.videos
 
     async def found(video_id: UUID) -> Video:
-        video = await videos.video(video_id)
+        video = await app.videos.videos.video(video_id)
         if video is None:
             raise Problem(404, f"no video {video_id}")
         return video
@@ -117,7 +117,7 @@ def video_routes(app: App) -> APIRouter:
         limit: Limit = 100,
         after: After = None,
     ) -> Page[Video]:
-        return page_of(await videos.videos(mall_id, pin_id, place_of(after), limit + 1), limit)
+        return page_of(await app.videos.videos.videos(mall_id, pin_id, place_of(after), limit + 1), limit)
 
     @router.get("/{video_id}", responses=problems(404, 422, 503))
     async def get_video(video_id: UUID) -> Video:
@@ -135,7 +135,7 @@ def video_routes(app: App) -> APIRouter:
 
     @router.delete("/{video_id}", status_code=204, responses=problems(404, 422, 503))
     async def delete_video(video_id: UUID) -> Response:
-        if not await videos.delete_video(video_id):
+        if not await app.videos.videos.delete_video(video_id):
             raise Problem(404, f"no video {video_id}")
         return Response(status_code=204)
 
@@ -145,15 +145,14 @@ def video_routes(app: App) -> APIRouter:
 def job_routes(app: App) -> APIRouter:
     """Background jobs: what they have come to, new ones, cancelling."""
     router = APIRouter(tags=["jobs"])
-    jobs = app.videos.jobs
 
     @router.get("/videos/{video_id}/jobs", responses=problems(422, 503))
     async def list_jobs(video_id: UUID) -> list[Job]:
-        return await jobs.jobs_of(video_id)
+        return await app.videos.jobs.jobs_of(video_id)
 
     @router.post("/videos/{video_id}/jobs", status_code=201, responses=problems(400, 404, 409, 422, 503))
     async def queue_job(video_id: UUID, new: NewJob) -> Job:
-        job = await jobs.queue_again(video_id, new.job_type)
+        job = await app.videos.jobs.queue_again(video_id, new.job_type)
         if job is None:
             raise Problem(404, f"no video {video_id} is stored")
         app.videos.watch.wake()
@@ -161,11 +160,11 @@ def job_routes(app: App) -> APIRouter:
 
     @router.get("/jobs/{job_id}", responses=problems(404, 422, 503))
     async def get_job(job_id: UUID) -> Job:
-        return _there(await jobs.job(job_id), job_id)
+        return _there(await app.videos.jobs.job(job_id), job_id)
 
     @router.post("/jobs/{job_id}/cancel", responses=problems(404, 409, 422, 503))
     async def cancel_job(job_id: UUID) -> Job:
-        return _there(await jobs.cancel(job_id), job_id)
+        return _there(await app.videos.jobs.cancel(job_id), job_id)
 
     return router
 

@@ -56,7 +56,7 @@ def address_of(template: str) -> str:
 
 def test_every_route_has_its_right_and_every_right_its_route(migrated_database: Database) -> None:
     async def body(rig: Rig) -> None:
-        found = {(method, path) for method, path in routes_of(rig.app.asgi()) if method != "HEAD"}
+        found = {(method, path) for method, path in routes_of(rig.app.asgi().api) if method != "HEAD"}
         assert found == set(RIGHTS)
         for method, template in RIGHTS:
             entry = entry_of(method, address_of(template))
