@@ -330,7 +330,9 @@ def load_demo(url: str) -> int:
     demo = load(url)
     print(
         f"{demo.device_name} ({demo.device_mac}): {demo.image_name} receiving, "
-        f"{demo.received_chunks}/{demo.total_chunks} chunks"
+        f"{demo.received_chunks}/{demo.total_chunks} chunks\n"
+        f"now, in psql: UPDATE devices SET next_wake_at = NOW() - INTERVAL '5 minutes' WHERE device_mac = "
+        f"'{demo.device_mac}'; SELECT * FROM timeout_stale_images();"
     )
     return 0
 

@@ -12,8 +12,10 @@ import asyncpg
 import pytest
 
 from harness.tables import REVISIONS as REVISIONS_OF_SCENARIOS
+from server import database
 from server.migrations import apply, describe
 from server.migrations.script import split_statements
+from server.serving import ServeError
 from tests.migration.support import Database
 
 pytestmark = pytest.mark.postgres
@@ -116,6 +118,18 @@ async def test_a_missing_session_table_stops_the_migration_with_its_name(empty: 
     assert await apply.current(empty.dsn()) == "20251108200001_session_and_timeout_fix"
     async with empty.connect() as owner:
         assert await owner.fetchval("SELECT to_regclass('device_sessions')") is not None
+
+
+def test_a_migration_that_stops_says_why_and_what_to_do_without_its_sql(empty: Database) -> None:
+    async def without_sessions() -> None:
+        await apply.upgrade(empty.dsn(), "legacy_base")
+        async with empty.connect() as owner:
+            await owner.execute("DROP TABLE device_wake_sessions CASCADE")
+
+    asyncio.run(without_sessions())
+    with pytest.raises(ServeError, match="table device_wake_sessions is missing. Sessions live there") as stopped:
+        database.migrated(empty.dsn(), "head")
+    assert "DO $$" not in str(stopped.value) and "sqlalchemy" not in str(stopped.value)
 
 
 async def test_migrations_need_no_roles_and_no_superuser(migrated: Database) -> None:

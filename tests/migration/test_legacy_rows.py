@@ -126,6 +126,24 @@ async def test_sessions_are_carried_over_and_history_points_at_them(empty: Datab
         assert [row[0] for row in await owner.fetch("SELECT session_id FROM device_wake_sessions")] == [newer]
 
 
+async def test_sessions_without_chunks_or_with_an_absurd_end_are_carried_over(empty: Database) -> None:
+    await apply.upgrade(empty.dsn(), "20251108200001_session_and_timeout_fix")
+    async with empty.connect(now=NOW) as owner:
+        device_id = await add_device(owner)
+        bare = await add(owner, "device_sessions", "session_id", device_id=device_id, status="completed")
+        late = await add(
+            owner, "device_sessions", "session_id", device_id=device_id, session_start_time=NOW,
+            session_end_time=NOW + 24 * 60 * HOUR, status="timeout", chunks_sent=1, chunks_total=4,
+        )  # fmt: skip
+    await apply.upgrade(empty.dsn())
+    async with empty.connect() as owner:
+        rows = await owner.fetch("SELECT session_id, session_duration_ms, transmission_complete, status "
+                                 "FROM device_wake_sessions")  # fmt: skip
+    assert {row[0]: tuple(row)[1:] for row in rows} == {
+        bare: (None, False, "completed"), late: (None, False, "timeout"),
+    }  # fmt: skip
+
+
 async def test_history_that_points_nowhere_says_so(empty: Database) -> None:
     await apply.upgrade(empty.dsn(), "20251108200001_session_and_timeout_fix")
     lost = UUID(int=7)

@@ -21,9 +21,11 @@ INSERT INTO device_wake_sessions (
 )
 SELECT
     s.session_id, s.device_id, d.site_id, d.program_id, d.company_id, s.session_start_time,
-    (extract(epoch FROM s.session_end_time - s.session_start_time) * 1000)::integer, s.next_wake_at,
-    s.image_id IS NOT NULL, s.image_id, s.chunks_sent, s.chunks_total,
-    s.status = 'completed' AND s.chunks_sent >= s.chunks_total, s.status, s.created_at
+    -- one that somebody closed weeks later says nothing about a wake, and would not fit
+    CASE WHEN s.session_end_time - s.session_start_time < interval '24 days'
+        THEN (extract(epoch FROM s.session_end_time - s.session_start_time) * 1000)::integer END,
+    s.next_wake_at, s.image_id IS NOT NULL, s.image_id, s.chunks_sent, s.chunks_total,
+    coalesce(s.status = 'completed' AND s.chunks_sent >= s.chunks_total, false), s.status, s.created_at
 FROM device_sessions s
 JOIN devices d USING (device_id)
 ON CONFLICT (session_id) DO NOTHING;

@@ -62,7 +62,9 @@ BEGIN
         device_id, event_category, event_type, event_timestamp, session_id, description, event_data
     ) VALUES (
         v_image.device_id, 'command', 'retry_queued', fn_now(), v_image.session_id,
-        format('Retry %s of %s queued for %s', v_image.retry_count, v_image.max_retries, v_image.image_name),
+        CASE WHEN v_image.retry_count = 0 THEN format('Retry queued for %s', v_image.image_name)  -- a person's
+            ELSE format('Retry %s of %s queued for %s', v_image.retry_count, v_image.max_retries, v_image.image_name)
+        END,
         jsonb_build_object(
             'image_id', p_image_id, 'image_name', v_image.image_name, 'command_id', v_command_id,
             'retry_count', v_image.retry_count, 'next_wake', v_wake, 'missing_count', cardinality(v_missing)
