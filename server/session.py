@@ -53,7 +53,6 @@ TRANSITIONS: Final[dict[tuple[str, str], str]] = {
     ("snap_sent", "metadata"): "metadata_received",
     ("ack_pending_sent", "metadata"): "metadata_received",
     ("metadata_received", "metadata"): "metadata_received",
-    ("sleep_only", "metadata"): "metadata_received",
     ("hello_received", "done"): "complete",
     ("ack_sent", "done"): "complete",
     ("snap_sent", "done"): "complete",
@@ -69,6 +68,8 @@ TRANSITIONS: Final[dict[tuple[str, str], str]] = {
     ("failed", "silence"): "failed",
 }
 """(protocol state, event) -> protocol state. The 8 states are seed 001's; `new` stands for "no row yet".
+
+From `sleep_only` and `complete` nothing leads on: that session is over, and whatever comes opens another one.
 
 At `silence` a session that carries an image keeps its state: the image may still come whole, or time out. A timeout
 makes it `failed` in the database while the session may still be open: the device may go on all the same.

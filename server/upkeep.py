@@ -10,9 +10,12 @@ from server.log import Log
 from server.objects import StoreFailed
 from server.once import forget_keys
 from server.originals import Originals
+from server.store import MONITOR
 from server.video_side import VideoSide
 
 DAY: Final = timedelta(days=1)
+COPIES_ASIDE_KEPT_FOR: Final = timedelta(days=30)
+"""Damaged copies of images that came whole later, or were given up."""
 
 
 class Upkeep:
@@ -31,7 +34,7 @@ class Upkeep:
         return now >= self._next_sweep
 
     async def tick(self, now: datetime) -> None:
-        """Orphaned originals go after their grace; once a day counts are compared, stray objects and old keys swept."""
+        """Orphaned originals go after their grace; once a day counts are compared, and what is old swept."""
         try:
             await self._originals.clean_up_orphaned_originals()
             if self.is_sweep_due(now):
@@ -42,6 +45,7 @@ class Upkeep:
                 async with self._originals.store.transaction(now) as connection:
                     await forget_keys(connection)
                     await forget_sign_ins(connection, now)
+                    await connection.execute(MONITOR["forget_copies_aside"], COPIES_ASIDE_KEPT_FOR)
         except StoreFailed as error:
             self._log("error", f"[Originals] cleanup failed: {error}", device=None)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from server.effects import (
@@ -46,6 +47,9 @@ from server.wire.codec import encode_reply
 from server.wire.topics import topic_of
 
 WRITE = load("write.sql")
+
+COPIES_ASIDE_MAX: Final = 3
+"""Whole but damaged copies of one image that are kept; as many as the server asks for by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,7 @@ async def _write_rows_first(connection: Connection, turn: Turn) -> None:
             case LinkImage(image=image):
                 await _link_image(connection, turn, image)
             case SetChunksAside(image_id=image_id, attempt=attempt, reason=reason):
-                await connection.execute(WRITE["set_chunks_aside"], image_id, attempt, reason)
+                await connection.execute(WRITE["set_chunks_aside"], image_id, attempt, reason, COPIES_ASIDE_MAX)
             case _:
                 pass
 

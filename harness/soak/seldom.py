@@ -15,9 +15,6 @@ MOVES: Final[dict[str, str]] = {
     "failed -- done -> complete": _OUTLASTS,
     "failed -- metadata -> metadata_received": _OUTLASTS,
     "failed -- silence -> failed": _OUTLASTS,
-    "sleep_only -- metadata -> metadata_received": (
-        "never: a session that was told to sleep is over, and what comes after it opens another one"
-    ),
     "snap_sent -- done -> complete": "a photo on demand must fail, and the camera send older ones in that wake",
     "hello_received -- done -> complete": "no answer to its HELLO leaves, and all that it sends is stored already",
     "ack_sent -- done -> complete": "its new photo must fail, and it send older ones in that wake",

@@ -42,3 +42,10 @@ SELECT * FROM fn_expire_commands();
 -- Chunks that have waited a day for their metadata: late copies of an image that was stored long ago, or of one that
 -- its device still holds and will send whole.
 DELETE FROM device_image_chunks_staged WHERE received_at < fn_now() - interval '1 day';
+
+-- name: forget_copies_aside
+-- Damaged copies that a person had $1 to look at. Those of an image that is still asked for stay (design 6.6).
+DELETE FROM device_image_chunks_aside a
+USING device_images i
+WHERE i.image_id = a.image_id AND a.set_aside_at < fn_now() - $1::interval
+    AND (i.status = 'complete' OR i.retry_count >= i.max_retries);

@@ -180,8 +180,11 @@ ON CONFLICT (device_id, wire_image_name, chunk_index) DO NOTHING;
 DELETE FROM device_image_chunks_staged WHERE device_id = $1 AND wire_image_name = $2;
 
 -- name: set_chunks_aside
+-- The newest $4 copies of an image stay: a camera that offers the same bytes for ever fills no disk.
 WITH moved AS (
     DELETE FROM device_image_chunks WHERE image_id = $1 RETURNING image_id, chunk_index, data
+), outlived AS (
+    DELETE FROM device_image_chunks_aside WHERE image_id = $1 AND attempt <= $2::integer - $4::integer
 )
 INSERT INTO device_image_chunks_aside (image_id, attempt, chunk_index, data, reason)
 SELECT image_id, $2, chunk_index, data, $3 FROM moved

@@ -190,6 +190,15 @@ def test_everybody_gets_an_answer(standing: Standing) -> None:
     assert talk.view.session is not None and talk.view.session.protocol_state == "sleep_only"
 
 
+def test_who_was_told_to_sleep_and_sends_all_the_same_opens_another_session() -> None:
+    talk = Talk(device(standing=Standing.UNMAPPED))
+    talk.say(hello())
+    talk.say(metadata())
+    assert len(talk.all_of(OpenSession)) == 1
+    assert talk.view.session is not None and talk.view.session.protocol_state == "metadata_received"
+    assert not {"sleep_only", "complete"} & {state for state, _ in TRANSITIONS}
+
+
 def test_telemetry_of_a_stranger_gets_him_a_row() -> None:
     talk = Talk(device(standing=Standing.UNKNOWN, device_id=None))
     talk.say(Telemetry(device_id=MAC))
