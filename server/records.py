@@ -11,7 +11,9 @@ from server.effects import LogHistory, Reply
 from server.session import Turn
 from server.view import DeviceView, ImageView, SessionView
 from server.wire.messages import Done, MissingChunks, Retry, Sleep
-from server.wire.states import HistoryCategory, HistoryEvent, HistorySeverity
+from server.wire.states import HistoryCategory, HistoryEvent, HistorySeverity, ImageStatus
+
+_UNDER_WAY = (ImageStatus.PENDING, ImageStatus.RECEIVING)
 
 Row = dict[str, Any]
 """A record for `save`: column and value."""
@@ -35,7 +37,7 @@ def device_row(view: DeviceView) -> Row:
 
 
 def image_row(image: ImageView) -> Row:
-    """What a message may have changed of an image; its number of chunks is counted by the statement."""
+    """What a message may have changed of an image."""
     return {
         "image_id": image.image_id,
         "status": image.status,
@@ -46,12 +48,18 @@ def image_row(image: ImageView) -> Row:
         "failed_at": image.failed_at,
         "timeout_reason": image.failure,
         "metadata": image.metadata,
+        "received_chunks": len(image.have),
     }
 
 
 def session_row(session: SessionView, view: DeviceView) -> Row:
-    """The session and its wake payload."""
+    """The session and its wake payload, with how far the image it carries has come; what is not read is complete."""
+    image = view.image(session.image_id)
+    is_under_way = image is not None and image.status in _UNDER_WAY
     return {
+        "status_of_image": None if image is None else image.status,
+        "chunks_of_image": None if image is None or image.is_complete else len(image.have),
+        "chunks_missing": image.missing() if image is not None and is_under_way else (),
         "session_id": session.session_id,
         "status": session.status,
         "hello_digest": session.hello_digest,

@@ -21,7 +21,7 @@ WITH known AS MATERIALIZED (
         s.answer_image_id, s.missing_rounds, s.asked_at, s.backlog_asked, s.images_stored, s.offers_expected,
         s.next_wake_scheduled, s.pending_images_count, s.pending_list, s.image_captured,
         s.image_id AS session_image_id,
-        EXISTS (SELECT FROM device_image_chunks_staged g WHERE g.device_id = d.device_id) AS has_staged,
+        (SELECT true FROM device_image_chunks_staged g WHERE g.device_id = d.device_id LIMIT 1) AS has_staged,
         s.message_count, s.chunks_sent, s.chunk_duplicates, s.error_codes, s.telemetry_data, s.ended_at,
         p.payload_id, p.protocol_state, p.payload_status, p.wake_type, p.ack_sent_at, p.snap_sent_at,
         p.sleep_sent_at
@@ -38,6 +38,33 @@ WITH known AS MATERIALIZED (
     LEFT JOIN device_wake_payloads p ON p.payload_id = s.payload_id
     WHERE d.device_mac = ANY($1::text[])
 ),
+wanted AS MATERIALIZED (
+    -- by key for each device: a plan that began at the names would read the images of every camera that counts from 1
+    SELECT named.image_id FROM known k CROSS JOIN LATERAL (
+        SELECT a.image_id FROM device_images a
+        WHERE a.device_id = k.device_id AND a.status IN ('pending', 'receiving', 'failed')
+        OFFSET 0
+    ) named
+    UNION
+    SELECT named.image_id FROM known k CROSS JOIN LATERAL (
+        SELECT b.image_id FROM device_images b
+        WHERE b.device_id = k.device_id AND b.wire_image_name = ANY($2::text[])
+        OFFSET 0
+    ) named
+    UNION
+    SELECT named.image_id FROM known k CROSS JOIN LATERAL (
+        SELECT b.image_id FROM device_images b
+        WHERE b.device_id = k.device_id AND b.wire_image_name = ANY(k.pending_list)
+        OFFSET 0
+    ) named
+    WHERE k.session_status = 'in_progress' AND k.pending_list <> '{}'
+    UNION
+    SELECT stored.id::uuid FROM known k, jsonb_array_elements_text(k.images_stored) AS stored (id)
+    UNION
+    SELECT k.answer_image_id FROM known k WHERE k.answer_image_id IS NOT NULL
+    UNION
+    SELECT unnest($3::uuid[])
+),
 images AS MATERIALIZED (
     SELECT
         i.image_id, i.device_id AS owner_id, i.image_name, i.wire_image_name, i.status, i.captured_at,
@@ -48,24 +75,7 @@ images AS MATERIALIZED (
         CASE WHEN i.status = 'complete' THEN '{}'::integer[] ELSE
             ARRAY(SELECT c.chunk_index FROM device_image_chunks c WHERE c.image_id = i.image_id ORDER BY c.chunk_index)
         END AS have
-    FROM device_images i
-    WHERE i.image_id IN (
-            SELECT a.image_id FROM known k JOIN device_images a ON a.device_id = k.device_id
-            WHERE a.status IN ('pending', 'receiving', 'failed')
-            UNION
-            SELECT b.image_id FROM known k JOIN device_images b ON b.device_id = k.device_id
-            WHERE b.wire_image_name = ANY($2::text[])
-            UNION
-            SELECT b.image_id FROM known k JOIN device_images b ON b.device_id = k.device_id
-            WHERE k.session_status = 'in_progress' AND b.wire_image_name = ANY(k.pending_list)
-            UNION
-            SELECT stored.id::uuid FROM known k, jsonb_array_elements_text(k.images_stored) AS stored (id)
-            UNION
-            SELECT k.answer_image_id FROM known k
-            UNION
-            SELECT unnest($3::uuid[])
-        )
-      AND i.device_id IN (SELECT device_id FROM known)
+    FROM wanted w JOIN device_images i ON i.image_id = w.image_id
     ORDER BY i.image_id
     FOR UPDATE OF i
 )

@@ -38,8 +38,8 @@ ON CONFLICT (session_id) DO NOTHING;
 -- name: save
 -- The records of a batch, each written once, whatever their number: $1 devices, $2 images, $6 sessions with their wake
 -- payloads, as arrays of objects; $3..$5 the chunks that came, received at $7. The first copy of a chunk wins; rows go
--- in the order of their key, so that batches of several servers can't deadlock. Statements of one WITH see the snapshot
--- before it, so what is counted beside `stored` is what was there, and an image's new state comes from `saved`.
+-- in the order of their key, so that batches of several servers can't deadlock. How many chunks are there and which are
+-- missing comes with the rows: the batch has read them under the locks of their devices.
 WITH saved_devices AS (
     UPDATE devices d SET
         last_seen_at = u.last_seen_at, last_wake_at = u.last_wake_at, next_wake_at = u.next_wake_at,
@@ -61,29 +61,25 @@ stored AS (
     FROM unnest($3::uuid[], $4::integer[], $5::bytea[]) AS u (image_id, chunk_index, data)
     ORDER BY u.image_id, u.chunk_index
     ON CONFLICT (image_id, chunk_index) DO NOTHING
-    RETURNING image_id, chunk_index
 ),
 saved AS (
     UPDATE device_images i SET
         status = u.status, session_id = u.session_id, last_chunk_at = u.last_chunk_at, retry_count = u.retry_count,
         attempt = u.attempt, failed_at = u.failed_at, timeout_reason = u.timeout_reason,
         metadata = i.metadata || u.metadata,
-        received_chunks = CASE WHEN u.status = 'complete' THEN i.total_chunks ELSE
-            (SELECT count(*) FROM device_image_chunks c WHERE c.image_id = u.image_id)
-            + (SELECT count(*) FROM stored s WHERE s.image_id = u.image_id)
-        END
+        received_chunks = CASE WHEN u.status = 'complete' THEN i.total_chunks ELSE u.received_chunks END
     FROM jsonb_to_recordset($2::jsonb) AS u (
         image_id uuid, status text, session_id uuid, last_chunk_at timestamptz, retry_count integer, attempt integer,
-        failed_at timestamptz, timeout_reason text, metadata jsonb
+        failed_at timestamptz, timeout_reason text, metadata jsonb, received_chunks integer
     )
     WHERE i.image_id = u.image_id AND i.status <> 'complete'
-    RETURNING i.image_id, i.status, i.total_chunks, i.received_chunks
 ),
 sessions AS MATERIALIZED (
-    SELECT u.*, i.image_name,
-        coalesce(n.status, i.status) AS image_status,
-        coalesce(n.total_chunks, i.total_chunks) AS total_chunks,
-        coalesce(n.received_chunks, i.received_chunks) AS received_chunks
+    SELECT u.*, i.image_name, i.total_chunks,
+        coalesce(u.status_of_image, i.status) AS image_status,
+        CASE WHEN u.status_of_image = 'complete' THEN i.total_chunks ELSE
+            coalesce(u.chunks_of_image, i.received_chunks)
+        END AS received_chunks
     FROM jsonb_to_recordset($6::jsonb) AS u (
         session_id uuid, status text, hello_digest text, last_message_at timestamptz, answer text,
         answer_image_id uuid, missing_rounds integer, asked_at timestamptz, backlog_asked jsonb, images_stored jsonb,
@@ -91,10 +87,10 @@ sessions AS MATERIALIZED (
         captured boolean, image_id uuid, messages integer, chunks_received integer, chunk_duplicates integer,
         error_codes integer[], telemetry jsonb, ended_at timestamptz, payload_id uuid, protocol_state text,
         payload_status text, wake_type text, ack_sent_at timestamptz, snap_sent_at timestamptz,
-        sleep_sent_at timestamptz, battery_voltage real, wifi_rssi integer
+        sleep_sent_at timestamptz, battery_voltage real, wifi_rssi integer, status_of_image text,
+        chunks_of_image integer, chunks_missing integer[]
     )
     LEFT JOIN device_images i ON i.image_id = u.image_id
-    LEFT JOIN saved n ON n.image_id = u.image_id
 ),
 payloads AS (
     UPDATE device_wake_payloads p SET
@@ -119,15 +115,7 @@ UPDATE device_wake_sessions s SET
     ended_at = u.ended_at,
     session_duration_ms = (extract(epoch FROM u.ended_at - s.wake_timestamp) * 1000)::integer,
     chunks_total = u.total_chunks,
-    chunks_missing = CASE WHEN u.image_status IN ('pending', 'receiving') THEN ARRAY(
-        SELECT generate_series(0, u.total_chunks - 1)
-        EXCEPT (
-            SELECT c.chunk_index FROM device_image_chunks c WHERE c.image_id = u.image_id
-            UNION ALL
-            SELECT a.chunk_index FROM stored a WHERE a.image_id = u.image_id
-        )
-        ORDER BY 1
-    ) ELSE '{}' END,
+    chunks_missing = u.chunks_missing,
     transmission_complete = coalesce(u.image_status = 'complete', false)
 FROM sessions u
 WHERE s.session_id = u.session_id;

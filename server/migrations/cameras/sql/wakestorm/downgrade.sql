@@ -54,7 +54,6 @@ DROP TABLE quarantined_messages;
 DROP INDEX duplicate_images_log_one_row;
 ALTER TABLE duplicate_images_log DROP COLUMN session_id, DROP COLUMN duplicate_count;
 ALTER TABLE device_wake_payloads DROP COLUMN session_id;
-DROP INDEX idx_device_wake_sessions_open;
 DROP INDEX device_wake_sessions_one_open;
 ALTER TABLE device_wake_sessions
     DROP COLUMN ended_at,

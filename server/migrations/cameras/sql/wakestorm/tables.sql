@@ -41,7 +41,6 @@ WITH made AS (
 UPDATE device_wake_sessions s SET payload_id = made.payload_id FROM made WHERE made.session_id = s.session_id;
 
 CREATE UNIQUE INDEX device_wake_sessions_one_open ON device_wake_sessions (device_id) WHERE status = 'in_progress';
-CREATE INDEX idx_device_wake_sessions_open ON device_wake_sessions (last_message_at) WHERE status = 'in_progress';
 
 ALTER TABLE duplicate_images_log
     ADD COLUMN session_id uuid REFERENCES device_wake_sessions ON DELETE SET NULL,
