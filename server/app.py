@@ -117,6 +117,7 @@ class App:
             abort=self._abort,
             log=parts.log,
             metrics=self.metrics,
+            lanes=settings.lanes,
         )
         self.fences = Fences() if isinstance(parts.clock, SteppedClock) else None
         prefix = f"$share/{settings.shared_group}/" if settings.shared_group else ""

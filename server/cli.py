@@ -58,15 +58,14 @@ def serve(
     ] = "",
     insecure_local: Annotated[
         bool,
-        typer.Option(
-            "--insecure-local",
-            envvar="WAKESTORM_INSECURE_LOCAL",
-            help="Nobody signs in, whoever reaches the port is admin; --http must be a loopback address.",
-        ),
+        typer.Option("--insecure-local", envvar="WAKESTORM_INSECURE_LOCAL", help="All are admin, on loopback only."),
     ] = False,
     pool_size: Annotated[
         int, typer.Option(envvar="WAKESTORM_POOL_SIZE", min=2, max=100, help="Connections to the database.")
     ] = 4,
+    lanes: Annotated[
+        int, typer.Option(envvar="WAKESTORM_LANES", min=1, max=64, help="Batches at once, of different devices.")
+    ] = 2,
     monitor_every: Annotated[
         str,
         typer.Option(envvar="WAKESTORM_MONITOR_EVERY", metavar="DURATION", help="Timeouts are looked for this often."),
@@ -130,6 +129,7 @@ def serve(
         http_host=host,
         http_port=port,
         pool_size=pool_size,
+        lanes=lanes,
         monitor_every_s=max(1, round(_seconds(monitor_every, "--monitor-every"))),
         monitor_token=monitor_token or None,
         ca_file=ca_file or None,

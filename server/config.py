@@ -30,6 +30,8 @@ class Settings:
     http_host: str = "127.0.0.1"
     http_port: int = 8080
     pool_size: int = 4
+    lanes: int = 1
+    """Batches that are worked on at once, of different devices; each has a connection of the pool."""
     monitor_every_s: int = 300
     monitor_token: str | None = None
     ca_file: str | None = None

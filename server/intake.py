@@ -1,16 +1,15 @@
 """From a delivered message to its acknowledgement: batches, COMMIT, completion, replies, PUBACK, in this order.
 
-One task takes what has arrived (at most BATCH_MESSAGES_MAX) as soon as the previous batch is done, and never waits to
-fill. If the database fails, the broker connection is dropped, so that the broker delivers again what was not acked;
-memory is never the truth. A message that the database refuses (class 22 or 23) is found by halving and goes to
-quarantine (design 9.1, 9.2).
+A task for each lane takes what has arrived there as soon as its previous batch is done, and never waits to fill. If the
+database fails, the broker connection is dropped, so that the broker delivers again what was not acked; memory is never
+the truth. A message that the database refuses (class 22 or 23) is found by halving and goes to quarantine (design 9.1,
+9.2).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,6 +24,7 @@ from server.clock import Clock
 from server.completion import Completion, Finding, locks_of, one_a_device
 from server.effects import Complete, Refuse, Reply, Say, Watch
 from server.ids import IdSource
+from server.lanes import Lanes
 from server.log import Log
 from server.metrics import Metrics
 from server.mqtt import Delivery, NotConnected
@@ -38,9 +38,6 @@ from server.wire.codec import decode
 from server.wire.errors import RemoteProtocolError
 from server.wire.states import AckType
 from server.writing import WRITE, Outgoing, write
-
-BATCH_MESSAGES_MAX: Final = 200
-"""Best batch of the measurements is 100 to 200 rows."""
 
 TOGETHER_MAX: Final = 16
 """Images completed in one transaction: so many photos are in memory at once."""
@@ -78,6 +75,7 @@ class Intake:
         log: Log,
         metrics: Metrics,
         quotas: Quotas | None = None,
+        lanes: int = 1,
     ) -> None:
         self._store = store
         self._completion = completion
@@ -88,10 +86,7 @@ class Intake:
         self._log = log
         self._metrics = metrics
         self._quotas = quotas or Quotas()
-        self._queue: deque[Item] = deque()
-        self._arrived = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._lanes = Lanes(lanes)
         self.watchlist = Watchlist(clock, self._look_at)
 
     # -- arrivals ----------------------------------------------------------------------------------
@@ -110,50 +105,46 @@ class Intake:
         self._put(Item(topic=None, mac=mac))
 
     def _put(self, item: Item) -> None:
-        self._queue.append(item)
-        self._idle.clear()
-        self._arrived.set()
+        self._lanes.put(item)
 
     @property
     def is_idle(self) -> bool:
         """Nothing is queued or under way."""
-        return self._idle.is_set()
+        return self._lanes.is_idle
 
     async def wait_idle(self) -> None:
         """Returns once nothing is queued or under way."""
-        await self._idle.wait()
+        await self._lanes.wait_idle()
 
     async def run(self) -> None:
         """Work batches off, for ever; a bug of ours ends it with its exception."""
+        if self._lanes.count == 1:
+            await self._run(0)
+        tasks = [asyncio.create_task(self._run(lane)) for lane in range(self._lanes.count)]
+        try:
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in ended:
+            task.result()
+
+    async def _run(self, lane: int) -> None:
         while True:
-            await self._arrived.wait()
-            batch = self._take()
-            self._metrics.queued.set(len(self._queue))
+            batch = await self._lanes.take(lane)
+            self._metrics.queued.set(len(self._lanes))
             try:
                 await self._work(batch)
             except DATABASE_ERRORS as error:
                 await self._give_back(batch, error)
-            if not self._queue:
-                self._arrived.clear()
-                self._idle.set()
-
-    def _take(self) -> list[Item]:
-        """The next batch; a message over HTTP is a batch of its own, since its replies go elsewhere."""
-        batch: list[Item] = []
-        while self._queue and len(batch) < BATCH_MESSAGES_MAX:
-            if self._queue[0].answer is not None and batch:
-                break
-            batch.append(self._queue.popleft())
-            if batch[0].answer is not None:
-                break
-        return batch
+            self._lanes.done(lane)
 
     async def _give_back(self, batch: Sequence[Item], error: BaseException) -> None:
         """The database failed: what is queued comes again from the broker."""
         self._metrics.batches.labels("failed").inc()
         self._log("error", f"[Intake] Database failed: {type(error).__name__}: {error}", device=None)
-        dropped = [*batch, *self._queue]
-        self._queue.clear()
+        dropped = [*batch, *self._lanes.clear()]
         self._abort(f"database failed: {type(error).__name__}")
         for item in dropped:
             if item.answer is not None and not item.answer.done():

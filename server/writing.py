@@ -6,6 +6,7 @@ image, session) are written once, at the end, in the order of keys that everybod
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -51,6 +52,9 @@ WRITE = load("write.sql")
 COPIES_ASIDE_MAX: Final = 3
 """Whole but damaged copies of one image that are kept; as many as the server asks for by itself."""
 
+Statement = tuple[str, Sequence[object]]
+"""A statement's name and its arguments."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -87,66 +91,87 @@ class _Late:
 async def write(connection: Connection, turns: Sequence[Turn]) -> list[Outgoing]:
     """Write every effect of the turns; returns the replies in the order in which they were decided."""
     late = _Late()
+    await _write_in_order(connection, [_rows_first(turn) for turn in turns])
+    await _write_in_order(connection, [_staged(turn) for turn in turns])
     for turn in turns:
-        await _write_rows_first(connection, turn)
-    for turn in turns:
-        await _write_staged(connection, turn)
         for effect in turn.effects:
             _collect(late, turn, effect)
     await _write_late(connection, late, turns)
-    replies: list[_Answer] = []
-    for turn in turns:
-        carried: list[UUID] = []
-        for effect in turn.effects:
-            await _write_event(connection, turn, effect)
-            if isinstance(effect, CommandDelivered):
-                carried.append(effect.command.command_id)
-            elif isinstance(effect, Reply):
-                replies.append(_answer(turn, effect, tuple(carried)))
-                carried.clear()
-    return await _write_journal(connection, late.history, replies)
+    await _write_in_order(connection, [_events(turn) for turn in turns])
+    return await _write_journal(connection, late.history, [answer for turn in turns for answer in _answers(turn)])
 
 
-async def _write_rows_first(connection: Connection, turn: Turn) -> None:
+async def _write_in_order(connection: Connection, asked: Sequence[Sequence[Statement]]) -> None:
+    """The statements of each turn in their order; what stands first in several turns goes out together, so that a
+    batch of many devices waits for few answers."""
+    waiting = [deque(statements) for statements in asked if statements]
+    while waiting:
+        heads: dict[str, list[Sequence[object]]] = {}
+        for statements in waiting:
+            name, arguments = statements.popleft()
+            heads.setdefault(name, []).append(arguments)
+        for name, rows in heads.items():
+            await _execute(connection, name, rows)
+        waiting = [statements for statements in waiting if statements]
+
+
+async def _execute(connection: Connection, name: str, rows: Sequence[Sequence[object]]) -> None:
+    if name == "register_device":
+        for row in rows:
+            if await connection.execute(WRITE[name], *row) == "INSERT 0 0":
+                raise BatchOutdated(f"{row[1]} has a row by now")
+    elif len(rows) == 1:
+        await connection.execute(WRITE[name], *rows[0])
+    else:
+        await connection.executemany(WRITE[name], rows)
+
+
+def _rows_first(turn: Turn) -> list[Statement]:
     """Rows that others point at: device, session and payload, image."""
     view = turn.view
     opens = any(isinstance(effect, OpenSession) for effect in turn.effects)
+    asked: list[Statement] = []
     for effect in turn.effects:
         match effect:
             case RegisterDevice(device_id=device_id):
-                answer = await connection.execute(
-                    WRITE["register_device"], device_id, view.mac, view.dialect.name, view.family, turn.now
-                )
-                if answer == "INSERT 0 0":
-                    raise BatchOutdated(f"{view.mac} has a row by now")
+                asked.append(("register_device", (device_id, view.mac, view.dialect.name, view.family, turn.now)))
             case OpenSession(session=session):
-                await connection.execute(
-                    WRITE["open_session"],
-                    session.session_id,
-                    view.device_id,
-                    view.mac,
-                    session.wake_at,
-                    session.next_wake_at,
-                    view.family,
-                    session.payload_id,
-                    session.wake_type,
-                )
+                asked.append(("open_session", _opened(turn, session)))
             case SaveSession(session=session) if opens and not session.is_open:
                 # one open session a device: the old one is closed before the next row comes
-                await _save(connection, turn.now, sessions=[session_row(session, view)])
+                asked.append(("save", _saved(turn.now, sessions=[session_row(session, view)])))
             case CreateImage(image=image):
-                await _create_image(connection, turn, image)
-            case LinkImage(image=image):
-                await _link_image(connection, turn, image)
+                asked.append(("create_image", _created(turn, image)))
+            case LinkImage(image=image):  # the session's wake payload carries this image now
+                telemetry = image.metadata | {
+                    "image_size": image.image_size_bytes,
+                    "total_chunks": image.total_chunks,
+                }
+                named = (view.device_id, image.captured_at, image.image_name, telemetry, image.image_id)
+                asked.append(("link_image", named))
             case SetChunksAside(image_id=image_id, attempt=attempt, reason=reason):
-                await connection.execute(WRITE["set_chunks_aside"], image_id, attempt, reason, COPIES_ASIDE_MAX)
+                asked.append(("set_chunks_aside", (image_id, attempt, reason, COPIES_ASIDE_MAX)))
             case _:
                 pass
+    return asked
 
 
-async def _create_image(connection: Connection, turn: Turn, image: ImageView) -> None:
-    await connection.execute(
-        WRITE["create_image"],
+def _opened(turn: Turn, session: SessionView) -> Sequence[object]:
+    view = turn.view
+    return (
+        session.session_id,
+        view.device_id,
+        view.mac,
+        session.wake_at,
+        session.next_wake_at,
+        view.family,
+        session.payload_id,
+        session.wake_type,
+    )
+
+
+def _created(turn: Turn, image: ImageView) -> Sequence[object]:
+    return (
         image.image_id,
         turn.view.device_id,
         image.image_name,
@@ -164,25 +189,13 @@ async def _create_image(connection: Connection, turn: Turn, image: ImageView) ->
     )
 
 
-async def _link_image(connection: Connection, turn: Turn, image: ImageView) -> None:
-    """The session's wake payload carries this image now."""
-    telemetry = image.metadata | {"image_size": image.image_size_bytes, "total_chunks": image.total_chunks}
-    await connection.fetch(
-        WRITE["link_image"], turn.view.device_id, image.captured_at, image.image_name, telemetry, image.image_id
-    )
-
-
-async def _write_staged(connection: Connection, turn: Turn) -> None:
+def _staged(turn: Turn) -> list[Statement]:
     staged = [effect for effect in turn.effects if isinstance(effect, StageChunk)]
-    if staged:
-        await connection.execute(
-            WRITE["stage_chunks"],
-            turn.view.device_id,
-            [chunk.wire_image_name for chunk in staged],
-            [chunk.index for chunk in staged],
-            [chunk.data for chunk in staged],
-            turn.now,
-        )
+    if not staged:
+        return []
+    names = [chunk.wire_image_name for chunk in staged]
+    indexes, pieces = [chunk.index for chunk in staged], [chunk.data for chunk in staged]
+    return [("stage_chunks", (turn.view.device_id, names, indexes, pieces, turn.now))]
 
 
 def _collect(late: _Late, turn: Turn, effect: Effect) -> None:
@@ -206,29 +219,28 @@ def _collect(late: _Late, turn: Turn, effect: Effect) -> None:
 async def _write_late(connection: Connection, late: _Late, turns: Sequence[Turn]) -> None:
     now = turns[0].now
     if late.devices or late.images or late.stored or late.sessions:
-        await _save(
-            connection,
+        row = _saved(
             now,
             devices=[device_row(late.devices[device_id]) for device_id in sorted(late.devices)],
             images=[image_row(late.images[image_id]) for image_id in sorted(late.images)],
             stored=late.stored,
             sessions=[session_row(*late.sessions[session_id]) for session_id in sorted(late.sessions)],
         )
+        await _execute(connection, "save", [row])
     if late.compared:
         rows = await connection.fetch(WRITE["conflicting_chunks"], *_columns(late.compared))
         late.history += [conflict_row(row, now) for row in rows]
 
 
-async def _save(
-    connection: Connection,
+def _saved(
     now: datetime,
     *,
     devices: Sequence[Row] = (),
     images: Sequence[Row] = (),
     stored: Sequence[StoreChunk] = (),
     sessions: Sequence[Row] = (),
-) -> None:
-    await connection.execute(WRITE["save"], devices, images, *_columns(stored), sessions, now)
+) -> Sequence[object]:
+    return (devices, images, *_columns(stored), sessions, now)
 
 
 def _columns(chunks: Sequence[StoreChunk | CompareChunk]) -> tuple[list[UUID], list[int], list[bytes]]:
@@ -239,56 +251,70 @@ def _columns(chunks: Sequence[StoreChunk | CompareChunk]) -> tuple[list[UUID], l
     )
 
 
-async def _write_event(connection: Connection, turn: Turn, effect: Effect) -> None:
+def _events(turn: Turn) -> list[Statement]:
+    """What is written one by one, after the records."""
+    return [statement for effect in turn.effects if (statement := _event(turn, effect)) is not None]
+
+
+def _event(turn: Turn, effect: Effect) -> Statement | None:
     device_id = turn.view.device_id
     match effect:
         case DropStaged(wire_image_name=name):
-            await connection.execute(WRITE["drop_staged"], device_id, name)
+            return "drop_staged", (device_id, name)
         case LogDuplicate(image=image, session=session, kind=kind):
-            await connection.execute(
-                WRITE["log_duplicate"],
-                device_id,
-                image.image_id,
-                image.image_name,
-                image.captured_at,
-                {"kind": kind, "total_chunks": image.total_chunks},
-                session.session_id,
-            )
-        case RecordTelemetry(payload_id=payload_id, telemetry=telemetry, data=data):
-            await connection.execute(
-                WRITE["record_telemetry"],
-                payload_id,
-                device_id,
-                telemetry.captured_at or turn.now,
-                turn.now,
-                telemetry.sensors.temperature,
-                telemetry.sensors.humidity,
-                telemetry.sensors.pressure,
-                telemetry.sensors.gas_resistance,
-                telemetry.battery_voltage_v,
-                telemetry.wifi_rssi_dbm,
-                data,
-            )
+            data = {"kind": kind, "total_chunks": image.total_chunks}
+            named = (image.image_id, image.image_name, image.captured_at)
+            return "log_duplicate", (device_id, *named, data, session.session_id)
+        case RecordTelemetry():
+            return "record_telemetry", _recorded(turn, effect)
         case CommandDelivered(command=command):
-            await connection.execute(WRITE["command_sent"], command.command_id, command.image_id)
+            return "command_sent", (command.command_id, command.image_id)
         case CommandEnded(command=command, status=status, reason=reason):
-            await connection.execute(WRITE["command_ended"], command.command_id, status, reason, turn.now)
+            return "command_ended", (command.command_id, status, reason, turn.now)
         case SetSchedule(cron=cron):
-            await connection.execute(WRITE["set_schedule"], device_id, cron)
+            return "set_schedule", (device_id, cron)
         case AlertFailing(image_id=image_id):
-            await connection.execute(WRITE["alert_failing"], image_id)
+            return "alert_failing", (image_id,)
         case CaptureCommandsEnded(session=session):
-            await connection.execute(
-                WRITE["capture_commands_ended"], device_id, session.wake_at, session.captured, turn.now
-            )
+            return "capture_commands_ended", (device_id, session.wake_at, session.captured, turn.now)
         case CommandsFulfilled(image_id=image_id):
-            await connection.execute(WRITE["commands_fulfilled"], image_id, turn.now)
+            return "commands_fulfilled", (image_id, turn.now)
         case PayloadsComplete(image_id=image_id):
             current = turn.view.session
             own = current.payload_id if current is not None and current.is_open else None
-            await connection.execute(WRITE["payloads_complete"], image_id, own)
+            return "payloads_complete", (image_id, own)
         case _:
-            pass
+            return None
+
+
+def _recorded(turn: Turn, effect: RecordTelemetry) -> Sequence[object]:
+    telemetry = effect.telemetry
+    return (
+        effect.payload_id,
+        turn.view.device_id,
+        telemetry.captured_at or turn.now,
+        turn.now,
+        telemetry.sensors.temperature,
+        telemetry.sensors.humidity,
+        telemetry.sensors.pressure,
+        telemetry.sensors.gas_resistance,
+        telemetry.battery_voltage_v,
+        telemetry.wifi_rssi_dbm,
+        effect.data,
+    )
+
+
+def _answers(turn: Turn) -> list[_Answer]:
+    """The replies, each with the commands that it carries."""
+    answers: list[_Answer] = []
+    carried: list[UUID] = []
+    for effect in turn.effects:
+        if isinstance(effect, CommandDelivered):
+            carried.append(effect.command.command_id)
+        elif isinstance(effect, Reply):
+            answers.append(_answer(turn, effect, tuple(carried)))
+            carried.clear()
+    return answers
 
 
 def _answer(turn: Turn, reply: Reply, commands: tuple[UUID, ...]) -> _Answer:
