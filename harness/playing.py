@@ -10,7 +10,7 @@ from typing import Final
 from harness.bench.postgres import run_blocking
 from harness.bench.postgres_cluster import Cluster
 from harness.dut.kinds import DutOrder
-from harness.errors import BenchUnavailable, ScenarioError
+from harness.errors import BenchUnavailable, ScenarioError, UsageError
 from harness.events import ScenarioEnded, StepStarted, from_json
 from harness.jobs import Job, Told, Unavailable
 from harness.machine import monotonic_s, token
@@ -56,16 +56,39 @@ class Player:
             self.check([plan])
         if plan.path in self._wrong:
             raise self._wrong[plan.path]
-        around = self._around or self._prepare([])
-        self._worker = worker = self._worker or Worker(self._errors_log, around.bench)
-        self._count += 1
-        name = f"ws_{self._token}_{self._count}"
-        explain = self._failed < EXPLAINED_MAX
-        job = Job(plan=plan, around=around, database=name, folder=self._folder / name, explain=explain)
-        worker.begin(job)
+        return self.end(*self._begun(plan))
+
+    def begin(self, plan: Plan) -> tuple[Worker, Job]:
+        """Begins a plan whose steps come over the worker's connection; `end` takes its verdict."""
+        return self._begun(plan, is_stepwise=True)
+
+    def end(self, worker: Worker, job: Job) -> ScenarioEnded:
+        """What became of it, as soon as that is known. Raises BenchUnavailable."""
         ended = self._outcome(worker, job)
         self._failed += ended.result.verdict is Verdict.FAIL
         return replace(ended, result=replace(ended.result, wall_s=round(monotonic_s() - worker.since_s, 3)))
+
+    def drop(self, worker: Worker, job: Job) -> None:
+        """Nobody wants to know any more what becomes of it."""
+        self._lose(worker, job)
+
+    def _begun(self, plan: Plan, *, is_stepwise: bool = False) -> tuple[Worker, Job]:
+        around = self._around or self._prepare([])
+        self._worker = worker = self._worker or Worker(self._errors_log, around.bench)
+        if worker.job is not None:
+            raise UsageError("the bench is in use: another scenario goes on step by step", hint="close that first")
+        self._count += 1
+        name = f"ws_{self._token}_{self._count}"
+        job = Job(
+            plan=plan,
+            around=around,
+            database=name,
+            folder=self._folder / name,
+            explain=self._failed < EXPLAINED_MAX and not is_stepwise,
+            is_stepwise=is_stepwise,
+        )
+        worker.begin(job)
+        return worker, job
 
     def errors(self) -> str:
         """The last lines of what went wrong in the worker process, with tracebacks."""

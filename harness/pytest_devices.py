@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pytest
 
     from harness.events import ScenarioEnded
+    from harness.pytest_steps import SteppedBench
     from harness.run_one import BenchKind
 
 FIRMWARE = "3.5.0"
@@ -141,6 +142,13 @@ class BenchFixture:
         if wrong:
             raise AssertionError("\n".join(line for result in wrong for line in report_lines(result)))
         return ended
+
+    def open(self, scenario: Mapping[str, Any] | str, *, seed: int | None = None) -> SteppedBench:
+        """A scenario without steps, whose steps come from Python: `with bench.open("devices: {yard: {}}") as yard`."""
+        from harness.pytest_scenarios import player_of
+        from harness.pytest_steps import SteppedBench
+
+        return SteppedBench(player_of(self._config, self.kind), self.kind, scenario, seed=seed)
 
     def _plans(self, scenario: str | Path, seed: int | None) -> list[Any]:
         from harness.loader import load_bytes

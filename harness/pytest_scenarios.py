@@ -57,14 +57,11 @@ class ScenarioItem(pytest.Item):
 
     def runtest(self) -> None:
         """Plays it. Raises NotPassed for everything that is no PASS; skips what this bench can't do."""
-        from harness.bench_refusals import faults_of, refuse_impossible
-        from harness.dut.kinds import DutOrder, refuse_for_devices
         from harness.verdict import Verdict
 
         bench: BenchKind = self.config.getoption("--wakestorm-bench")
         try:
-            refuse_impossible([self.plan], faults_of(bench))
-            refuse_for_devices([self.plan], DutOrder(), bench)
+            refuse_what_can_not_be(self.plan, bench)
         except ScenarioError as refused:
             pytest.skip(f"the {bench} bench with simulated cameras can't play it: {refused}")
         try:
@@ -88,6 +85,15 @@ class ScenarioItem(pytest.Item):
         """What stands above the report."""
         case = case_words(self.plan.case)
         return self.path, 0, f"{self.plan.name} [{case}]" if case else self.plan.name
+
+
+def refuse_what_can_not_be(plan: Plan, bench: BenchKind) -> None:
+    """Raises ScenarioError for what this bench can't do with simulated cameras."""
+    from harness.bench_refusals import faults_of, refuse_impossible
+    from harness.dut.kinds import DutOrder, refuse_for_devices
+
+    refuse_impossible([plan], faults_of(bench))
+    refuse_for_devices([plan], DutOrder(), bench)
 
 
 def report_lines(result: ScenarioResult) -> list[str]:

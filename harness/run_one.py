@@ -76,6 +76,7 @@ class Surroundings:
 class _Attempt:
     """How far a scenario has come."""
 
+    new_runner: Callable[[Any], Runner]
     bench: Any = None
     runner: Runner | None = None
     errors: list[BaseException] = field(default_factory=list)
@@ -103,6 +104,7 @@ def run_one(
     folder: Path,
     emit: Callable[[Event], None],
     explain: bool = False,
+    runner: Callable[[Any], Runner] = Runner,
 ) -> ScenarioEnded:
     """Runs the plan in a database and a folder of its own. Raises BenchUnavailable; all else becomes a verdict.
 
@@ -111,8 +113,13 @@ def run_one(
     """
     if around.target is not None:
         plan = replace(plan, start_ms=unix_ms())  # nobody's clock can be set there
-    history = _WatchedHistory(_header(plan, around), lambda index: emit(_step_started(plan, index)))
-    attempt = _attempt(plan, around, history, database, folder)
+
+    def tell(index: int) -> None:
+        if index < len(plan.steps):  # where they come one by one, whoever sends them knows
+            emit(_step_started(plan, index))
+
+    history = _WatchedHistory(_header(plan, around), tell)
+    attempt = _attempt(plan, around, history, database, folder, runner=runner)
     ended = _ended(plan, around, history, attempt)
     if not explain or ended.result.verdict is not Verdict.FAIL:
         return ended
@@ -133,9 +140,16 @@ def _explained(first: ScenarioEnded, again: ScenarioEnded) -> ScenarioEnded:
 
 
 def _attempt(
-    plan: Plan, around: Surroundings, history: History, database: str, folder: Path, *, is_watched: bool = False
+    plan: Plan,
+    around: Surroundings,
+    history: History,
+    database: str,
+    folder: Path,
+    *,
+    is_watched: bool = False,
+    runner: Callable[[Any], Runner] = Runner,
 ) -> _Attempt:
-    attempt = _Attempt()
+    attempt = _Attempt(new_runner=runner)
     loop = _new_loop(around)
     asyncio.set_event_loop(loop)
     try:
@@ -167,7 +181,7 @@ def error_result(plan: Plan, around: Surroundings, found: str) -> ScenarioResult
         reproduce=_reproduce(plan, around),
         blame=Blame.HARNESS.value,
     )
-    return replace(_blank_result(plan, around), verdict=Verdict.ERROR, failures=(failure,))
+    return replace(blank_result(plan, around), verdict=Verdict.ERROR, failures=(failure,))
 
 
 def _board_not_ready(plan: Plan, error: ConsoleError) -> Failure:
@@ -206,7 +220,7 @@ async def _attempted(
         await bench.start()
         if is_watched:
             await witness.begin(await bench.another_reader())
-        attempt.runner = Runner(bench)
+        attempt.runner = attempt.new_runner(bench)
         await attempt.runner.run()
         if attempt.runner.verdict is Verdict.FAIL:
             attempt.detail = witness.end(attempt.runner.evidence)
@@ -291,7 +305,8 @@ def _step_started(plan: Plan, index: int) -> StepStarted:
     return StepStarted(scenario=scenario_id(plan), index=index, kind=kind, line=step.place.line)
 
 
-def _blank_result(plan: Plan, around: Surroundings) -> ScenarioResult:
+def blank_result(plan: Plan, around: Surroundings) -> ScenarioResult:
+    """The result of a plan before anything is known of it."""
     return ScenarioResult(
         id=scenario_id(plan),
         file=plan.path,
@@ -327,7 +342,7 @@ def _ended(plan: Plan, around: Surroundings, history: History, attempt: _Attempt
         verdict = Verdict.FAIL if is_proved or verdict is Verdict.FAIL else Verdict.ERROR
     text = history.to_jsonl()
     result = replace(
-        _blank_result(plan, around),
+        blank_result(plan, around),
         verdict=verdict,
         failures=tuple(failures),
         virtual_ms=attempt.bench.clock.elapsed_ms() if attempt.bench is not None else 0,

@@ -62,7 +62,7 @@ class TimeLimitReached(WakestormError):
 
 
 @dataclass(slots=True)
-class _Watch:
+class Watch:
     """An `always` or `never` expectation on watch; `until_ms` None: to the end."""
 
     index: int
@@ -85,8 +85,7 @@ class Runner:
         self._world = World(bench, self._observer, self._ledger)
         self._since = 0
         self._step_index = 0
-        self._watches = [_Watch(-1, expect, -1, None) for expect in self.plan.watches]
-        self._seen_by_watches = 0
+        self._watches = [Watch(-1, expect, -1, None) for expect in self.plan.watches]
 
     # -- the whole -------------------------------------------------------------------------------------
 
@@ -108,31 +107,35 @@ class Runner:
 
     async def _steps(self) -> None:
         for index, step in enumerate(self.plan.steps):
-            self._step_index = index
-            self._note("invoke", step, index)
-            if not isinstance(step, Expect):
-                self._since = len(self.bench.history)
-            try:
-                await self._step(index, step)
-                self._look_at_boards()
-                if self.bench.clock.elapsed_ms() > self.plan.time_limit_ms:
-                    raise TimeLimitReached(
-                        f"{self.bench.clock.elapsed_ms()} ms of {self.plan.time_limit_ms} ms are over"
-                    )
-            except StepFailed as failed:
-                self._note("fail", step, index)
-                self._fail(failed.title, failed.finding, step)
+            if not await self._try(index, step):
                 return
-            except ObservationTimedOut as error:
-                self._note("info", step, index)
-                self._inconclusive(str(error), step)
-                return
-            except WakestormError as error:
-                self._note("fail", step, index)
-                finding = Finding(holds=False, expected="the step to work", found=str(error))
-                self._fail(type(error).__name__, finding, step, error=error)
-                return
-            self._note("ok", step, index)
+
+    async def _try(self, index: int, step: StepPlan) -> bool:
+        """One step; False where it ends the steps."""
+        self._step_index = index
+        self._note("invoke", step, index)
+        if not isinstance(step, Expect):
+            self._since = len(self.bench.history)
+        try:
+            await self._step(index, step)
+            self._look_at_boards()
+            if (elapsed_ms := self.bench.clock.elapsed_ms()) > self.plan.time_limit_ms:
+                raise TimeLimitReached(f"{elapsed_ms} ms of {self.plan.time_limit_ms} ms are over")
+        except StepFailed as failed:
+            self._note("fail", step, index)
+            self._fail(failed.title, failed.finding, step)
+            return False
+        except ObservationTimedOut as error:
+            self._note("info", step, index)
+            self._inconclusive(str(error), step)
+            return False
+        except WakestormError as error:
+            self._note("fail", step, index)
+            finding = Finding(holds=False, expected="the step to work", found=str(error))
+            self._fail(type(error).__name__, finding, step, error=error)
+            return False
+        self._note("ok", step, index)
+        return True
 
     def _note(self, kind: Any, step: StepPlan, index: int) -> None:
         name = type(step).__name__.lower()
@@ -205,17 +208,13 @@ class Runner:
 
     async def _advance(self, step: Advance) -> None:
         if step.duration_ms is not None:
-            await self._wait_until(self.bench.clock.now_ms() + step.duration_ms)
+            await self.bench.pass_time(self.bench.clock.now_ms() + step.duration_ms)
             return
         due = [next_wake for number in step.devices if (next_wake := self.bench.duts[number].next_wake_ms) is not None]
         if not due:
             finding = Finding(holds=False, expected="a sleeping device with a next wake", found="none")
             raise StepFailed("advance: next_wake", finding)
-        await self._wait_until(max(due))
-
-    async def _wait_until(self, at_ms: int) -> None:
-        """Scenario time passes; what is due meanwhile happens."""
-        await self.bench.pass_time(at_ms)
+        await self.bench.pass_time(max(due))
 
     async def _offline(self, step: Offline) -> None:
         duts = [self.bench.duts[number] for number in step.devices]
@@ -226,7 +225,7 @@ class Runner:
                 if dut.is_asleep and dut.next_wake_ms is None:
                     dut.wake("poweron")  # nothing else would ever wake it
             due = [dut.next_wake_ms for dut in duts if dut.next_wake_ms is not None]
-            await self._wait_until(max(due, default=self.bench.clock.now_ms()))
+            await self.bench.pass_time(max(due, default=self.bench.clock.now_ms()))
             await self._wait_asleep(step.devices)
         for dut in duts:
             dut.set_wifi(up=True)
@@ -276,7 +275,7 @@ class Runner:
                 await self._eventually(step, since)
             case _:
                 until_ms = None if step.window_ms is None else self.bench.clock.now_ms() + step.window_ms
-                self._watches.append(_Watch(index, step, since, until_ms))
+                self._watches.append(Watch(index, step, since, until_ms))
                 if self._look_after_commit not in self.bench.on_commit:
                     self.bench.on_commit.append(self._look_after_commit)
 
@@ -304,10 +303,10 @@ class Runner:
             if watch.finding is None and self._is_on(watch):
                 await self._ask(watch)
 
-    def _is_on(self, watch: _Watch) -> bool:
+    def _is_on(self, watch: Watch) -> bool:
         return watch.until_ms is None or self.bench.clock.now_ms() <= watch.until_ms
 
-    async def _ask(self, watch: _Watch) -> None:
+    async def _ask(self, watch: Watch) -> None:
         finding = await evaluate(self._world, watch.expect.subject, watch.since)
         if finding.holds == (watch.expect.mode == "never"):
             watch.finding = finding.at(self.bench.clock.elapsed_ms())
@@ -338,7 +337,7 @@ class Runner:
             woken = [dut for dut in bench.duts if dut.wakes]
             due = [dut.next_wake_ms for dut in woken if dut.next_wake_ms is not None]
             if due:
-                await self._wait_until(max(due))
+                await self.bench.pass_time(max(due))
                 await self._wait_asleep(everybody)
             if not any(dut.pending for dut in bench.duts):
                 break  # every queue is empty, sooner than demanded

@@ -77,6 +77,9 @@ class SqlProblem:
     reason: str
     hint: str | None = None
 
+    def __str__(self) -> str:
+        return self.reason if self.hint is None else f"{self.reason} ({self.hint})"
+
 
 def problems(sql: str, *, tables: Sequence[str] | None = None) -> list[SqlProblem]:
     """Everything that forbids this query; empty when it may run. `tables` None allows any name but the catalogue's."""

@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import traceback
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from harness.errors import BenchUnavailable
 from harness.events import Event, to_json
 from harness.jobs import Job, Told, Unavailable
 from harness.run_one import run_one
+from harness.runner import Runner
+from harness.stepwise import StepwiseRunner
 
 
 def serve(connection: Connection) -> None:
@@ -35,9 +38,19 @@ def serve(connection: Connection) -> None:
         except EOFError:
             return
         job.folder.mkdir(parents=True, exist_ok=True)
+        runner = partial(StepwiseRunner, connection) if job.is_stepwise else Runner
         try:
-            database, folder = job.database, job.folder
-            emit(run_one(job.plan, job.around, database=database, folder=folder, emit=emit, explain=job.explain))
+            database, folder, explain = job.database, job.folder, job.explain
+            emit(
+                run_one(
+                    *(job.plan, job.around),
+                    database=database,
+                    folder=folder,
+                    emit=emit,
+                    explain=explain,
+                    runner=runner,
+                )
+            )
         except BenchUnavailable as error:
             traceback.print_exception(error)
             connection.send(Unavailable(message=error.message, hint=error.hint))
