@@ -9,8 +9,18 @@ from typing import Any, Final, TypeVar
 import asyncpg
 
 from server.clock import SystemClock
-from server.migrations.apply import HISTORIES, Listener, current, head_of, history_of, is_behind, move_all, offline_sql
-from server.migrations.environment import Say
+from server.migrations.apply import (
+    HISTORIES,
+    Listener,
+    UnknownRevision,
+    current,
+    head_of,
+    history_of,
+    is_behind,
+    move_all,
+    offline_sql,
+)
+from server.migrations.environment import Say, refusal_of
 from server.migrations.progress import tell_of_indexes
 from server.migrations.script import MigrationStuck
 from server.monitor import time_out
@@ -90,9 +100,9 @@ def verified(url: str) -> list[tuple[str, Any, bool]]:
             videos = await verify_phase2_schema(connection)
         finally:
             await connection.close()
-        answers.append(("revision", revision, revision == newest_revision()))
+        answers.append(_stands("revision", revision, newest_revision()))
         stands_at = await current(url, history="videos")
-        return [*answers, *videos, ("revision of the videos", stands_at, stands_at == head_of("videos"))]
+        return [*answers, *videos, _stands("revision of the videos", stands_at, head_of("videos"))]
 
     return reached(url, work())
 
@@ -112,6 +122,11 @@ def monitored_once(url: str) -> dict[str, Any]:
     return reached(url, work())
 
 
+def _stands(title: str, stands_at: str | None, newest: str) -> tuple[str, Any, bool]:
+    holds = stands_at == newest
+    return title, stands_at if holds else f"{stands_at or 'none'}, not {newest}", holds
+
+
 async def _answer(connection: Any, title: str, query: str, expected: int | None) -> tuple[str, Any, bool]:
     try:
         value = await connection.fetchval(query)
@@ -124,6 +139,8 @@ def reached(url: str, work: Coroutine[Any, Any, T]) -> T:
     """The result of database work; every refusal of PostgreSQL or Alembic as one sentence."""
     try:
         return asyncio.run(work)
+    except UnknownRevision as error:
+        raise ServeError(str(error), EXIT_USAGE) from error
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise ServeError(f"{place_of(url)}: {words_of(error)}; check --database-url or DATABASE_URL") from error
     except ServeError:
@@ -133,13 +150,4 @@ def reached(url: str, work: Coroutine[Any, Any, T]) -> T:
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in ("sqlalchemy", "alembic"):
             raise
-        raise ServeError(f"{place_of(url)}: {_refusal_of(error)}") from error
-
-
-def _refusal_of(error: Exception) -> str:
-    """What PostgreSQL said below what SQLAlchemy wrapped around it."""
-    cause = getattr(getattr(error, "orig", None), "__cause__", None)
-    if not isinstance(cause, asyncpg.PostgresError):
-        return words_of(error)
-    said = "\n  ".join(line for line in str(cause).splitlines() if line.strip())
-    return f"refused, {cause.sqlstate}: {said}\n  what is done stays; once that is mended, start it again"
+        raise ServeError(f"{place_of(url)}: {refusal_of(error) or words_of(error)}") from error

@@ -69,6 +69,9 @@ FOREIGN_KEYS: Final = {
     "fk_videos_uploaded_by": "FOREIGN KEY (uploaded_by_user_id) REFERENCES users(id) ON DELETE SET NULL",
     "processing_jobs_video_id_fkey": "FOREIGN KEY (video_id) REFERENCES videos(id) ON DELETE CASCADE",
 }
+SHOWN_MAX: Final = 3
+"""So many differences of one kind are told; the others are counted."""
+
 OWN_TABLES: Final = ("processing_leases", "video_upload_parts", "video_uploads")
 
 _COLUMNS: Final = """
@@ -122,4 +125,5 @@ def _compared(title: str, wanted: dict[str, str], found: dict[str, str]) -> Answ
         if found.get(name) != text
     ]
     told = f"{len(wanted) - len(wrong)} of {len(wanted)}"
-    return Answer(title, "; ".join([told, *wrong[:3]]), not wrong)
+    left = [f"and {len(wrong) - SHOWN_MAX} more"] if len(wrong) > SHOWN_MAX else []
+    return Answer(title, "\n      ".join([told, *wrong[:SHOWN_MAX], *left]), not wrong)

@@ -36,6 +36,10 @@ def _config(history: str, stdout: io.StringIO | None = None) -> Config:
     return config
 
 
+class UnknownRevision(ValueError):
+    """No history has a revision of that name; the message names those that there are."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
     """Who hears what of a migration. `before_statement` gets each statement's text; what it raises ends the run."""
@@ -183,7 +187,9 @@ def is_behind(history: str, revision: str, stands_at: str | None) -> bool:
     names = revisions(history)
     places = {None: -1, "base": -1, "head": len(names) - 1} | {name: place for place, name in enumerate(names)}
     if revision not in places:
-        raise ValueError(f"there is no revision {revision!r}; there are base, {', '.join(names)}, head")
+        others = ", ".join(name for other in HISTORIES if other != history for name in _revisions(other))
+        there = f"base, {', '.join(names)}, head; of the other histories {others}"
+        raise UnknownRevision(f"there is no revision {revision!r}; there are {there}")
     return places[revision] < places.get(stands_at, -1)
 
 

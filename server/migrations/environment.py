@@ -17,7 +17,9 @@ from typing import Any
 import asyncpg
 from alembic import context
 from alembic.ddl.postgresql import PostgresqlImpl
+from alembic.util import CommandError
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.schema import SchemaItem
@@ -118,11 +120,26 @@ def _run_on(connection: Connection, version_table: str, metadata: MetaData | Non
         context.run_migrations()
 
 
+def refusal_of(error: BaseException) -> str | None:
+    """What PostgreSQL said below what SQLAlchemy wrapped around it, and what to do; None for other errors."""
+    cause = getattr(getattr(error, "orig", None), "__cause__", None)
+    if not isinstance(cause, asyncpg.PostgresError):
+        return None
+    said = [line for line in str(cause).splitlines() if line.strip()]
+    if isinstance(cause, asyncpg.DuplicateColumnError):
+        said.append("HINT:  where all of the revision was made by hand, `wakestorm db stamp REVISION` says so")
+    said.append("What is done stays; once that is mended, start it again.")
+    return "\n  ".join([f"refused, {cause.sqlstate}: {said[0]}", *said[1:]])
+
+
 async def _run_alone(version_table: str, metadata: MetaData | None, tables: Collection[str]) -> None:
     engine = engine_for(_address(), context.config.print_stdout)
     async with engine.connect() as connection:
         await connection.run_sync(hold_lock)
-        await connection.run_sync(_run_on, version_table, metadata, tables)
+        try:
+            await connection.run_sync(_run_on, version_table, metadata, tables)
+        except DBAPIError as error:
+            raise CommandError(refusal_of(error) or str(error)) from error  # Alembic prints it without a traceback
         await asyncio.sleep(0)  # lets the last notices arrive
     await engine.dispose()
 

@@ -1,5 +1,6 @@
 -- Back to names as keys. Photos that re-used a name keep their longer name; staged chunks return to the buffer.
-DROP SCHEMA scenario_time CASCADE;
+DROP FUNCTION scenario_time.now();
+DROP SCHEMA scenario_time;
 DROP PROCEDURE grant_access();
 CALL release_table('companies');
 CALL release_table('programs');

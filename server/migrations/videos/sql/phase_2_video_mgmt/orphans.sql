@@ -9,7 +9,7 @@ BEGIN
         RAISE EXCEPTION '% videos violate foreign key constraint "fk_videos_pin_id": no pin has their camera_pin_id',
             v_orphans
             USING ERRCODE = 'foreign_key_violation',
-            HINT = 'Give them a pin that there is, or delete them, and run the migration again.';
+            HINT = '`wakestorm db orphans` lists them; --pin gives them a pin, --delete deletes them.';
     END IF;
 END
 $$;
