@@ -37,7 +37,7 @@ class Picture:
 
 def examined_and_rendered(data: bytes, styles: Sequence[ImageStyle]) -> tuple[Picture, list[bytes | None]]:
     """The picture, decoded to its last pixel, and its bytes in each style (None: the original). PictureRefused."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -48,8 +48,10 @@ def examined_and_rendered(data: bytes, styles: Sequence[ImageStyle]) -> tuple[Pi
                 return picture, [_rendered(image, style) for style in styles]
         except PictureRefused:
             raise
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise PictureRefused(f"too many pixels: {error}") from None
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            raise PictureRefused(f"too many pixels: at most {UPLOAD_PIXELS_MAX} are taken") from None
+        except UnidentifiedImageError:
+            raise PictureRefused("no JPEG, PNG or WebP that decodes: the bytes begin like none of them") from None
         except Exception as error:  # Pillow's decoders raise whatever damaged bytes make them stumble over
             raise PictureRefused(f"no JPEG, PNG or WebP that decodes: {str(error)[:120]}") from None
 

@@ -74,7 +74,8 @@ def _guarded(work: Any, file: Any) -> Any:
         raise
     except Exception as error:  # ffmpeg's demuxers and decoders raise whatever damaged bytes make them stumble over
         words = getattr(error, "strerror", None) or type(error).__name__
-        raise VideoRefused(f"no video that decodes: {' '.join(str(words).split())[:160]}") from None
+        told = " ".join(str(words).split())[:160]
+        raise VideoRefused(f"no video that decodes, of MP4, MOV, Matroska, WebM, AVI or MPEG: {told}") from None
 
 
 def _stream_of(container: InputContainer) -> VideoStream:

@@ -19,6 +19,7 @@ from starlette.responses import RedirectResponse, Response
 
 from server.accounts import Visitor
 from server.store import DATABASE_ERRORS, WHOSE, Whose
+from server.web.bodies import COUNTED_ELSEWHERE, bounded, refused_size
 from server.web.problems import refusal, wants_page
 from server.web.rights import Entry, Right, entry_of, methods_of
 from server.web.visible import is_visible
@@ -87,7 +88,7 @@ class Doors:
             entry = self._entry(request)
             visitor = await self._visitor(request, entry, cookies)
             self._check_right(entry, visitor)
-            receive = await self._meant(request, receive, entry, visitor)
+            receive = await self._meant(request, _counted(request, entry, receive), entry, visitor)
         except Refused as refusal:
             await _refusal(request, refusal)(scope, receive, answer)
             return
@@ -196,6 +197,16 @@ class Doors:
         if not wanted or not hmac.compare_digest((given or "").encode(), wanted.encode()):
             raise Refused(403, "the form is too old, or did not come from this server: load its page again")
         return receive
+
+
+def _counted(request: Request, entry: Entry, receive: Receive) -> Receive:
+    """The body within its limit. Raises Refused where its sender says that it is larger."""
+    if (request.method, entry.template) in COUNTED_ELSEWHERE:
+        return receive
+    wrong = refused_size(request.headers.get("content-length"))
+    if wrong is not None:
+        raise Refused(413, wrong)
+    return bounded(receive)
 
 
 def visitor_of(request: Request) -> Visitor:

@@ -19,6 +19,10 @@ from server.web.rendering import page_response
 
 MEDIA_TYPE: Final = "application/problem+json"
 
+NO_JSON: Final = "the body is no JSON in UTF-8, or nested too deep"
+_BODY_UNREADABLE: Final = "There was an error parsing the body"
+"""FastAPI's words for a body whose bytes its JSON parser stumbles over."""
+
 SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
@@ -68,6 +72,17 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def _invalid(request: Request, error: dict[str, Any]) -> str:
+    """What of a request does not fit, where, and what was found there."""
+    place = [str(part) for part in error["loc"]]
+    if error["type"] == "json_invalid":
+        return f"the body is no JSON: {error.get('ctx', {}).get('error', 'it breaks off')} at character {place[-1]}"
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if place == ["body"] and "json" not in kind:
+        return f"send the body as content-type: application/json, not {kind[:40] or 'without one'}"
+    return f"{'.'.join(place)}: {error['msg']}"
+
+
 def add_problems(api: FastAPI) -> None:
     """Every error that a route may meet becomes a problem; a bug stays a bug."""
 
@@ -77,13 +92,12 @@ def add_problems(api: FastAPI) -> None:
 
     @api.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return refusal(request, 422, f"{place}: {first['msg']}"[:500])
+        return refusal(request, 422, _invalid(request, error.errors()[0])[:500])
 
     @api.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        return refusal(request, error.status_code, str(error.detail), dict(error.headers or {}))
+        detail = NO_JSON if error.detail == _BODY_UNREADABLE else str(error.detail)
+        return refusal(request, error.status_code, detail, dict(error.headers or {}))
 
     async def unprocessable(request: Request, error: Exception) -> Response:
         return refusal(request, 422, str(error))

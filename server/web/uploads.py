@@ -146,5 +146,5 @@ def _size(text: str | None) -> int | None:
     if text is None:
         return None
     if not text.isascii() or not text.isdecimal() or len(text) > 12:
-        raise Problem(422, f"size_bytes is {text[:40]!r}: a whole number of bytes")
+        raise Problem(422, f"size_bytes is {text[:40]!r}: a whole number of bytes, at most 12 digits")
     return int(text)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from server.hashing import compute_sha256_from_bytes
+from server.web.bodies import BODY_BYTES_MAX
 from tests.conftest import Database
 from tests.support.originals_world import Rig, jpeg, run
 
@@ -38,7 +40,7 @@ def _bomb() -> bytes:
     ("data", "name", "said", "words"),
     [
         (b"", "a.jpg", {}, "0 bytes"),
-        (b"GIF89a", "a.gif", {}, "no JPEG, PNG or WebP"),
+        (b"GIF89a", "a.gif", {}, "no JPEG, PNG or WebP that decodes: the bytes begin like none of them"),
         (PHOTO[:-200], "a.jpg", {}, "no JPEG, PNG or WebP that decodes"),
         (_bomb(), "a.png", {}, "pixels"),
         (PHOTO, "n" * 65_535, {}, "beyond 4 KiB"),
@@ -72,5 +74,39 @@ def test_bad_uploads_are_refused_whole(
         assert words in answer.json()["detail"], answer.json()
         assert await rig.keys() == set()
         assert await rig.rows("SELECT * FROM images") == []
+
+    run(migrated_database.dsn("ws_server"), tmp_path, body)
+
+
+async def _pieces(size_bytes: int) -> AsyncIterator[bytes]:
+    """A body whose length nobody announces."""
+    for _ in range(0, size_bytes, 65_536):
+        yield b"[" * 65_536
+
+
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "status", "words"),
+    [
+        (JSON, b'{"name": "x"', 422, "the body is no JSON: Expecting ',' delimiter at character 12"),
+        (JSON, b'{"name": "\xff"}', 400, "no JSON in UTF-8"),
+        (JSON, b"[" * 300_000, 400, "nested too deep"),
+        ({"content-type": "text/plain"}, b"x", 422, "send the body as content-type: application/json, not text/plain"),
+        (JSON, b"[" * (BODY_BYTES_MAX + 1), 413, f"the body has {BODY_BYTES_MAX + 1} bytes; at most {BODY_BYTES_MAX}"),
+        (JSON, None, 413, f"the body has more than {BODY_BYTES_MAX} bytes"),
+    ],
+    ids=["broken", "not UTF-8", "deep", "text", "announced as too large", "too large unannounced"],
+)
+def test_bad_bodies_are_refused_with_what_is_right(
+    migrated_database: Database, tmp_path: Path, headers: dict[str, str], content: bytes | None, status: int, words: str
+) -> None:
+    async def body(rig: Rig) -> None:
+        sent: Any = _pieces(2 * BODY_BYTES_MAX) if content is None else content
+        answer = await rig.http.post("/api/v1/projects", content=sent, headers=headers)
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+        assert words in answer.json()["detail"]
+        assert await rig.rows("SELECT * FROM projects") == []
 
     run(migrated_database.dsn("ws_server"), tmp_path, body)
