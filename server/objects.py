@@ -40,6 +40,9 @@ PARTS_MAX: Final = 10_000
 _WITHOUT_RANGES: Final = "non-partial response"
 """What obstore says of a server that answers a request for a range with the whole."""
 
+FOLDERS: Final = ("originals", "processed", "uploads", "videos")
+"""Everything that is stored lies below one of them."""
+
 _STAGED: Final = re.compile(r"#\d+$")
 """How the name ends of what a folder store has not wholly written; obstore lists no such file."""
 
@@ -76,6 +79,7 @@ class ObjectStore:
 
     def __init__(self, url: str, offload: Offload) -> None:
         self._offload = offload
+        self._url = url
         self._store: Any
         self._folder: Path | None = None
         if "://" in url:
@@ -188,9 +192,13 @@ class ObjectStore:
         return [found[start : start + 1_000] for start in range(0, len(found), 1_000)]
 
     async def sweep_unfinished(self, older_than: datetime) -> int:
-        """Remove what dying servers had half written to a folder; returns how many. S3 has lifecycle rules for it."""
+        """Remove what dying servers had half written, to a folder or to S3; returns how many."""
 
         def swept() -> int:
+            if self._url.startswith("s3://"):
+                from server.unfinished_uploads import swept as swept_on_s3
+
+                return swept_on_s3(self._url, FOLDERS, older_than)
             if self._folder is None:
                 return 0
             count = 0

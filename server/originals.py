@@ -22,7 +22,7 @@ from server.clock import Clock
 from server.hashing import is_hash, validate_hash
 from server.ids import IdSource
 from server.log import Log
-from server.objects import ObjectStore, StoreFailed, object_key
+from server.objects import FOLDERS, ObjectStore, StoreFailed, object_key
 from server.queries import load
 from server.reading import record
 from server.store import DATABASE_ERRORS, WHOSE, Connection, HashLock, Store
@@ -251,8 +251,8 @@ class Originals:
         An object counts as stray from when the sweep first saw it so, or from when it was stored if that was earlier.
         """
         seen: list[str] = []
-        swept = await self.objects.sweep_unfinished(self.clock.now() - older_than)
-        for prefix in ("originals", "processed", "uploads", "videos"):
+        swept = await self._sweep_unfinished(self.clock.now() - older_than)
+        for prefix in FOLDERS:
             for page in await self.objects.pages(prefix):
                 stored_at = {stored.key: stored.modified_at for stored in page}
                 async with self.store.transaction(self.clock.now()) as connection:
@@ -266,6 +266,14 @@ class Originals:
         async with self.store.transaction(self.clock.now()) as connection:
             await connection.execute(ORIGINALS["forget_strays"], seen)
         return swept
+
+    async def _sweep_unfinished(self, older_than: datetime) -> int:
+        """What the store can not do here keeps nobody from sweeping the rest."""
+        try:
+            return await self.objects.sweep_unfinished(older_than)
+        except StoreFailed as error:
+            self._say("warning", "unfinished uploads were not swept", error=error)
+            return 0
 
     async def _sweep_object(self, key: str) -> bool:
         name = key.rpartition("/")[2]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import io
+import multiprocessing
+import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import boto3
@@ -225,3 +229,59 @@ def test_a_folder_that_is_gone_is_a_failing_store(tmp_path: Path) -> None:
             await store.put(b"photo")
 
     asyncio.run(body())
+
+
+class _Deadly:
+    """A file whose reader dies in its middle."""
+
+    def __init__(self) -> None:
+        self._reads = 0
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return 64 << 20 if whence == 2 else 0
+
+    def read(self, size: int = -1) -> bytes:
+        self._reads += 1
+        if self._reads > 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return b"x" * (8 << 20)
+
+
+def _store_half(url: str) -> None:
+    asyncio.run(ObjectStore(url, InlineOffload()).put_file("videos/half", _Deadly()))  # type: ignore[arg-type]
+
+
+def test_what_a_killed_server_left_unfinished_on_s3_is_aborted(moto: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _to_s3(monkeypatch, moto)
+    client = boto3.client("s3", endpoint_url=moto, region_name="us-east-1")
+    client.create_bucket(Bucket=BUCKET)
+    foreign = client.create_multipart_upload(Bucket=BUCKET, Key="elsewhere/videos/half")["UploadId"]
+    process = multiprocessing.get_context("spawn").Process(target=_store_half, args=(f"s3://{BUCKET}/killed",))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -9
+
+    def begun() -> dict[str, str]:
+        return {
+            upload["Key"]: upload["UploadId"]
+            for upload in client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
+        }
+
+    assert set(begun()) == {"killed/videos/half", "elsewhere/videos/half"}
+
+    async def body() -> None:
+        store = ObjectStore(f"s3://{BUCKET}/killed", InlineOffload())
+        assert await store.sweep_unfinished(datetime(2000, 1, 1, tzinfo=UTC)) == 0  # moto's uploads are of 2010
+        assert await store.sweep_unfinished(datetime(2100, 1, 1, tzinfo=UTC)) == 1
+        assert await store.pages("videos") == []
+
+    asyncio.run(body())
+    assert begun() == {"elsewhere/videos/half": foreign}
+    client.abort_multipart_upload(Bucket=BUCKET, Key="elsewhere/videos/half", UploadId=foreign)
+
+
+def test_without_boto3_the_sweep_says_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    store = ObjectStore("s3://bucket", InlineOffload())
+    with pytest.raises(StoreFailed, match=r"pip install 'wakestorm\[s3\]', or give the bucket a lifecycle rule"):
+        asyncio.run(store.sweep_unfinished(datetime(2026, 1, 5, tzinfo=UTC)))
