@@ -105,6 +105,14 @@ def token(
     name: Name,
     role: RoleOption = RoleChoice.viewer,
     days: Annotated[int, typer.Option(min=1, max=366, metavar="N", help="It ends after so many days.")] = 90,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SCOPE",
+            help="Only this of what its role may, such as devices:read or videos:write (which reads too); several "
+            "are allowed. Areas: devices, alerts, originals, videos, runs, metrics, messages. Without: all of it.",
+        ),
+    ] = None,
     database_url: DatabaseUrl = "",
 ) -> None:
     """Print a bearer token for programs. It is shown this once; it may never do more than its user.
@@ -112,11 +120,12 @@ def token(
     \b
     Examples:
       wakestorm user token ada --role viewer --days 30
+      wakestorm user token ada --role operator --scope videos:write --scope alerts:read
       curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8080/api/v1/devices
     """
     from server.cli import print_token
 
-    raise typer.Exit(print_token(named_database(database_url), name, role.value, days))
+    raise typer.Exit(print_token(named_database(database_url), name, role.value, days, scope or []))
 
 
 def _password(from_input: bool) -> str:

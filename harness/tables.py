@@ -11,6 +11,7 @@ REVISIONS: Final = (
     "wakestorm_tables",
     "wakestorm_web_users",
     "wakestorm_broker_logins",
+    "wakestorm_names_and_scopes",
 )
 """The cameras' history, oldest first."""
 
@@ -33,6 +34,7 @@ TABLES: Final = (
     "device_image_chunks_staged",
     "device_images",
     "device_images_duplicates_backup",
+    "device_names",
     "device_sessions_backup",
     "device_site_assignments",
     "device_wake_payloads",

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Final
 from uuid import UUID
 
@@ -20,7 +22,7 @@ from server.log import Log
 from server.offload import Offload
 from server.queries import load
 from server.store import WEB_ROLE, Connection, Store, as_server
-from server.wire.states import Role, SignInKind
+from server.wire.states import Area, Role, SignInKind
 
 ACCOUNTS = load("accounts.sql")
 
@@ -41,6 +43,12 @@ _TOKEN_BYTES: Final = 32
 _TOUCHED_EVERY: Final = timedelta(minutes=1)
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}")
 _RANKS: Final = list(Role)
+_READ_ONLY: Final = (Area.RUNS, Area.METRICS)
+SCOPES: Final = (
+    *(f"{area}:read" for area in Area if area is not Area.MESSAGES),
+    *(f"{area}:write" for area in Area if area not in _READ_ONLY),
+)
+"""What a bearer token may be held to; `write` reads too."""
 
 
 class AccountRefused(ValueError):
@@ -57,17 +65,23 @@ class TooManyAttempts(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who a request comes from. `company_id` None: may see every company's rows."""
+    """Who a request comes from. `company_id` None: may see every company's rows; `scopes` None: all of its role."""
 
     name: str
     role: Role
     company_id: UUID | None
     csrf_token: str
     kind: SignInKind | None = None
+    scopes: frozenset[str] | None = None
 
     def may(self, role: Role) -> bool:
         """Whether it may do what this role may."""
         return _RANKS.index(self.role) >= _RANKS.index(role)
+
+    def has_scope(self, scope: str) -> bool:
+        """Whether what it came with is for this, too."""
+        area = scope.partition(":")[0]
+        return self.scopes is None or not self.scopes.isdisjoint((scope, f"{area}:write"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,17 +159,26 @@ class Accounts:
             if await connection.fetchval(ACCOUNTS["remove_user"], checked_name(name)) is None:
                 raise _no_user(name)
 
-    async def issue_token(self, name: str, role: Role, days: int) -> str:
-        """A bearer token that may do what both the role and the user may; raises AccountRefused."""
+    async def issue_token(self, name: str, role: Role, days: int, scopes: Sequence[str] = ()) -> str:
+        """A bearer token that may do what the role, the user and, if there are any, the scopes may all do.
+
+        Raises AccountRefused.
+        """
         if not 1 <= days <= TOKEN_DAYS_MAX:
             raise AccountRefused(f"a token lives 1 to {TOKEN_DAYS_MAX} days, not {days}")
+        for scope in scopes:
+            if scope not in SCOPES:
+                raise AccountRefused(f"there is no scope {scope!r}{_meant(scope)}; there are {', '.join(SCOPES)}")
+            if scope.endswith(":write") and role is Role.VIEWER:
+                raise AccountRefused(f"scope {scope} is nothing that a viewer may: give the token --role operator")
         now, token = self._clock.now(), self.new_token()
         async with self._store.transaction(now) as connection:
             user = await connection.fetchrow(ACCOUNTS["user_by_name"], checked_name(name))
             if user is None:
                 raise _no_user(name)
             kind, expires_at = SignInKind.TOKEN, now + timedelta(days=days)
-            values = (digest_of(token), user["user_id"], kind.value, role.value, "", expires_at)
+            wanted = sorted(set(scopes)) or None
+            values = (digest_of(token), user["user_id"], kind.value, role.value, "", expires_at, wanted)
             await connection.execute(ACCOUNTS["begin_session"], *values)
         return token
 
@@ -172,7 +195,7 @@ class Accounts:
         now, token = self._clock.now(), self.new_token()
         async with self._store.transaction(now) as connection:
             kind, expires_at = SignInKind.BROWSER, now + SESSION_MAX
-            values = (digest_of(token), user[0], kind.value, user[2], self.new_token(), expires_at)
+            values = (digest_of(token), user[0], kind.value, user[2], self.new_token(), expires_at, None)
             await connection.execute(ACCOUNTS["begin_session"], *values)
             await connection.execute(ACCOUNTS["forgive_attempts"], name, address)
         self._log("info", f"[Web] Signed in: {name} from {address}", device=None)
@@ -207,7 +230,8 @@ class Accounts:
                 if now - row["last_used_at"] > _TOUCHED_EVERY:
                     await connection.execute(ACCOUNTS["touch_session"], digest)
         role = min(Role(row["role"]), Role(row["user_role"]), key=_RANKS.index)
-        return Visitor(row["user_name"], role, row["company_id"], row["csrf_token"], kind)
+        scopes = None if row["scopes"] is None else frozenset(row["scopes"])
+        return Visitor(row["user_name"], role, row["company_id"], row["csrf_token"], kind, scopes)
 
     async def sign_out(self, token: str) -> None:
         """Ends the session."""
@@ -232,7 +256,7 @@ async def _check_guard(connection: Connection) -> None:
         raise AccountRefused(
             f"users of one company need the database's role {WEB_ROLE}, which {role} may not take; as superuser: "
             f'CREATE ROLE {WEB_ROLE} (unless it is there); GRANT {WEB_ROLE} TO "{role}"; then as owner of the schema: '
-            "CALL grant_access(); CALL grant_originals_access(); CALL grant_videos_access()"
+            "CALL grant_access(); CALL grant_names_access(); CALL grant_originals_access(); CALL grant_videos_access()"
         )
 
 
@@ -243,6 +267,11 @@ async def _company(connection: Connection, name: str) -> UUID:
         raise AccountRefused(f"company {name!r}: {found} of that name in the table companies, needed is one")
     company_id: UUID = rows[0]["company_id"]
     return company_id
+
+
+def _meant(scope: str) -> str:
+    near = get_close_matches(scope, SCOPES, 1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _no_user(name: str) -> AccountRefused:

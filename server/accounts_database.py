@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from server.accounts import ACCOUNTS, AccountRefused, Accounts, NewUser
@@ -34,9 +34,9 @@ def removed(url: str, name: str) -> None:
     _done(url, lambda accounts, store: accounts.remove_user(name))
 
 
-def token_issued(url: str, name: str, role: Role, days: int) -> str:
+def token_issued(url: str, name: str, role: Role, days: int, scopes: Sequence[str]) -> str:
     """A new bearer token; raises ServeError."""
-    return _done(url, lambda accounts, store: accounts.issue_token(name, role, days))
+    return _done(url, lambda accounts, store: accounts.issue_token(name, role, days, scopes))
 
 
 def users(url: str) -> list[dict[str, Any]]:

@@ -314,12 +314,12 @@ def remove_user(url: str, name: str) -> int:
     return 0
 
 
-def print_token(url: str, name: str, role: str, days: int) -> int:
+def print_token(url: str, name: str, role: str, days: int, scopes: Sequence[str]) -> int:
     """`wakestorm user token`. Raises ServeError."""
     from server.accounts_database import token_issued
     from server.wire.states import Role
 
-    print(token_issued(url, name, Role(role), days))
+    print(token_issued(url, name, Role(role), days, scopes))
     return 0
 
 

@@ -53,11 +53,15 @@ class Only(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """A sort: the indexed expression, its SQL type, and what checks a key that came back from a page."""
+    """A sort: the indexed expression, its SQL type, and what checks a key that came back from a page.
+
+    `in_names` is the same among the names that a search reads, None where they do not have it.
+    """
 
     expression: str
     type: str
     check: Callable[[str], object]
+    in_names: str | None = None
 
 
 def _moment(text: str) -> object:
@@ -65,8 +69,8 @@ def _moment(text: str) -> object:
 
 
 _KEYS: Final = {
-    Sort.NAME: _Key("lower(coalesce(d.device_name, d.device_mac))", "text", str),
-    Sort.MAC: _Key("d.device_mac", "text", str),
+    Sort.NAME: _Key("lower(coalesce(d.device_name, d.device_mac))", "text", str, "d.name_key"),
+    Sort.MAC: _Key("d.device_mac", "text", str, "d.device_mac"),
     Sort.BATTERY: _Key("coalesce(d.battery_voltage, 'infinity'::real)", "real", float),
     Sort.LAST_SEEN: _Key("coalesce(d.last_seen_at, '-infinity'::timestamptz)", "timestamptz", _moment),
     Sort.NEXT_WAKE: _Key("coalesce(d.next_wake_at, 'infinity'::timestamptz)", "timestamptz", _moment),
@@ -308,12 +312,16 @@ def page_sql(query: DeviceQuery, company_id: UUID | None, limit: int) -> tuple[s
         return sql
 
     key, after = _KEYS[query.sort], query.after
+    in_names = None if name is None else key.in_names
+    named = "named" if in_names is not None else "named_elsewhere"
     words = {
+        "{from}": "devices" if in_names is None else "device_names",
         "{whose}": "" if company_id is None else piece("whose", company=company_id),
-        "{named}": "" if name is None else piece("named", name=name, macs=macs),
+        "{named}": "" if name is None else piece(named, name=name, macs=macs),
         "{only}": "" if query.only is Only.ALL else DEVICES[f"only_{query.only}"],
         "{after}": "" if after is None else piece("after", place=after.key, id=after.device_id),
         "{key}": key.expression,
+        "{found_key}": in_names or key.expression,
         "{type}": key.type,
         "{way}": "DESC" if query.is_descending else "ASC",
         "{beyond}": "<" if query.is_descending else ">",

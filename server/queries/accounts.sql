@@ -53,11 +53,12 @@ INSERT INTO web_sign_in_attempts (user_name, address) VALUES ($1, $2);
 DELETE FROM web_sign_in_attempts WHERE user_name = $1 AND address = $2;
 
 -- name: begin_session
-INSERT INTO web_sessions (token_sha256, user_id, kind, role, csrf_token, expires_at) VALUES ($1, $2, $3, $4, $5, $6);
+INSERT INTO web_sessions (token_sha256, user_id, kind, role, csrf_token, expires_at, scopes)
+VALUES ($1, $2, $3, $4, $5, $6, $7);
 
 -- name: session
 -- $1: the token's hash; $2: since when a browser's must have been used.
-SELECT u.user_name, u.company_id, u.role AS user_role, s.role, s.kind, s.csrf_token, s.last_used_at
+SELECT u.user_name, u.company_id, u.role AS user_role, s.role, s.kind, s.scopes, s.csrf_token, s.last_used_at
 FROM web_sessions s
 JOIN web_users u USING (user_id)
 WHERE s.token_sha256 = $1 AND s.expires_at > fn_now() AND (s.kind = 'token' OR s.last_used_at > $2);

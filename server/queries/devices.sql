@@ -19,11 +19,12 @@ CROSS JOIN LATERAL (
 -- Put together of the pieces below, each only where it is asked for: a plan that serves "any company, any name" too
 -- reads every device. {key}, {type}, {beyond}, {way} and {limit} are the server's own words and numbers. Names and MACs
 -- come by their index; what every HELLO changes has none, and is picked out of narrow rows (no index: HELLO is hotter).
+-- A search reads the names, which are narrower still; {from} and {found_key} are those then, if they hold the order too.
 SELECT {columns}, ({key})::text AS sort_key
 FROM (
-    SELECT d.device_id FROM devices d
+    SELECT d.device_id FROM {from} d
     WHERE true {whose} {named} {only} {after}
-    ORDER BY {key} {way}, d.device_id {way}
+    ORDER BY {found_key} {way}, d.device_id {way}
     LIMIT {limit}
 ) page
 JOIN devices d USING (device_id)
@@ -34,12 +35,16 @@ ORDER BY {key} {way}, d.device_id {way};
 AND d.company_id = {company};
 
 -- name: named
--- Names by a pattern in lower case, MACs by patterns in upper case.
+-- Names by a pattern in lower case, MACs by patterns in upper case; d are the names.
+AND (d.name_key LIKE {name} OR d.device_mac LIKE ANY({macs}::text[]));
+
+-- name: named_elsewhere
+-- The same where all devices are read anyway, for their order.
 AND (lower(d.device_name) LIKE {name} OR d.device_mac LIKE ANY({macs}::text[]));
 
 -- name: after
 -- After the last row of the page before: its sort key as text, and its id.
-AND ({key}, d.device_id) {beyond} ({place}::text::{type}, {id}::uuid);
+AND ({found_key}, d.device_id) {beyond} ({place}::text::{type}, {id}::uuid);
 
 -- name: only_failed
 AND EXISTS (SELECT FROM device_images i WHERE i.device_id = d.device_id AND i.status = 'failed');

@@ -176,6 +176,10 @@ class Doors:
             raise Refused(401, "sign in first, or send a bearer token", {"WWW-Authenticate": "Bearer"})
         if not visitor.may(role):
             raise Refused(403, f"this needs the role {role}; {visitor.name} is {visitor.role}")
+        if entry.scope is not None and not visitor.has_scope(entry.scope):
+            scopes = ", ".join(sorted(visitor.scopes or ()))
+            said = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{entry.scope}"'}
+            raise Refused(403, f"this needs the scope {entry.scope}; this token has {scopes}", said)
         if visitor.company_id is not None and not entry.is_by_company:
             raise Refused(403, "this is for users of every company")
 

@@ -1,6 +1,7 @@
 """Who may call which route: the one table. A route that does not stand here is not there for anybody.
 
 `server/web/doors.py` asks it before anything of a request is read; a test walks the router and finds it complete.
+A route's scope, for bearer tokens that may do less than their role, follows from its address and its right.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from server.wire.states import Role
+from server.wire.states import Area, Role
 
 _ROLES: Final = {role.value: role for role in Role}
 
@@ -130,6 +131,28 @@ OF_ALL_COMPANIES: Final = ("/metrics", "/functions/", "/runs", "/api/v1/runs", "
 """What tells of every company. Everywhere else a user of one company sees its rows only."""
 
 
+AREAS: Final[dict[str, Area]] = {
+    "devices": Area.DEVICES,
+    "device-images": Area.DEVICES,
+    "duplicates": Area.DEVICES,
+    "quarantine": Area.DEVICES,
+    "fleet": Area.DEVICES,
+    "": Area.DEVICES,
+    "alerts": Area.ALERTS,
+    "projects": Area.ORIGINALS,
+    "images": Area.ORIGINALS,
+    "originals": Area.ORIGINALS,
+    "malls": Area.VIDEOS,
+    "pins": Area.VIDEOS,
+    "videos": Area.VIDEOS,
+    "jobs": Area.VIDEOS,
+    "runs": Area.RUNS,
+    "metrics": Area.METRICS,
+    "functions": Area.MESSAGES,
+}
+"""By the first word of a route's address, after `/api/v1`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One row of the table, ready to be compared with paths."""
@@ -143,6 +166,14 @@ class Entry:
     def is_by_company(self) -> bool:
         """Whether users of one company may come here."""
         return not self.template.startswith(OF_ALL_COMPANIES)
+
+    @property
+    def scope(self) -> str | None:
+        """What a bearer token with scopes needs here, such as `devices:read`; None where no user is asked for."""
+        if self.right.role is None or self.template == "/sign-out":
+            return None
+        area = AREAS[self.template.removeprefix("/api/v1").split("/")[1]]
+        return f"{area}:{'read' if self.right is Right.VIEWER else 'write'}"
 
 
 def _entry(method: str, template: str, right: Right) -> Entry:

@@ -262,6 +262,18 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
+class Area(StrEnum):
+    """What a scope of a bearer token is about; scopes are `<area>:read` and `<area>:write`."""
+
+    DEVICES = "devices"
+    ALERTS = "alerts"
+    ORIGINALS = "originals"
+    VIDEOS = "videos"
+    RUNS = "runs"
+    METRICS = "metrics"
+    MESSAGES = "messages"
+
+
 class SignInKind(StrEnum):
     """`web_sessions.kind`."""
 

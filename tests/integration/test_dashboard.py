@@ -13,7 +13,7 @@ from server.web.live import Streams
 from server.wire.states import Role
 from tests.conftest import Database
 from tests.support.originals_world import START, Rig
-from tests.support.web_world import PAGE, Browser, add_alert, add_device, add_image, add_user, run
+from tests.support.web_world import PAGE, Browser, add_alert, add_company, add_device, add_image, add_user, run
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
@@ -63,6 +63,26 @@ def test_search_takes_names_and_macs_as_people_write_them(migrated_database: Dat
         await add_image(rig, yard, "image_1.jpg", "failed")
         assert await walk(rig, 10, only=Only.PENDING) == [gate]
         assert await walk(rig, 10, only=Only.FAILED) == [yard]
+
+    run(migrated_database.dsn("ws_server"), body)
+
+
+def test_a_search_goes_by_what_a_device_is_called_now(migrated_database: Database) -> None:
+    async def body(rig: Rig) -> None:
+        acorn = await add_company(rig, "Acorn")
+        found = [await add_device(rig, n, name=f"Yard {n % 2}", company_id=acorn) for n in range(5)]
+        other = await add_device(rig, 9, name="Gate")
+        for sort in Sort:
+            assert sorted(await walk(rig, 2, search="yard", sort=sort)) == sorted(found), sort
+        await rig.rows("UPDATE devices SET device_name = 'Yard, once a gate' WHERE device_id = $1", other)
+        assert other in await walk(rig, 2, search="yard")
+        await rig.rows("UPDATE devices SET device_name = NULL WHERE device_id = $1", other)
+        assert await walk(rig, 2, search="gate") == []
+        assert await walk(rig, 2, search="B8F862000009") == [other]
+        rows, _ = await rig.app.devices.listed(DeviceQuery(search="b8f862"), acorn, 10)
+        assert sorted(row.device_id for row in rows) == sorted(found)
+        await rig.rows("UPDATE devices SET company_id = NULL WHERE device_id = $1", found[0])
+        assert len((await rig.app.devices.listed(DeviceQuery(search="yard"), acorn, 10))[0]) == 4
 
     run(migrated_database.dsn("ws_server"), body)
 

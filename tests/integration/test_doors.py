@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from server.accounts import ATTEMPTS_OF_BOTH, AccountRefused, NewUser
+from server.accounts import ATTEMPTS_OF_BOTH, SCOPES, AccountRefused, NewUser
 from server.clock import SteppedClock
 from server.web.rights import RIGHTS, Right, entry_of
 from server.wire.states import Role
@@ -115,6 +115,44 @@ def test_a_token_does_no_more_than_its_scope_and_ends(migrated_database: Databas
         rig.http.headers["authorization"] = f"Bearer {token}"
         rig.clock.advance(days=1)
         assert (await rig.http.get("/api/v1/devices")).status_code == 401
+
+    run(migrated_database.dsn("ws_server"), body)
+
+
+@pytest.mark.parametrize("scopes", [["devices:read"], ["videos:write", "alerts:read"], ["messages:write"]])
+def test_a_token_with_scopes_is_for_their_routes_only(migrated_database: Database, scopes: list[str]) -> None:
+    async def body(rig: Rig) -> None:
+        await add_user(rig, "ada", Role.ADMIN)
+        token = await rig.app.accounts.issue_token("ada", Role.OPERATOR, 1, scopes)
+        granted = set(scopes) | {scope.replace("write", "read") for scope in scopes}
+        reached = set()
+        for (method, template), right in RIGHTS.items():
+            entry = entry_of(method, address_of(template))
+            assert entry is not None and (entry.scope is None) == (right.role is None or template == "/sign-out")
+            if entry.scope is None or template == "/devices/events":
+                continue
+            headers = {"authorization": f"Bearer {token}"}
+            answer = await rig.http.request(method, address_of(template), headers=headers, json={})
+            assert (answer.status_code == 403) == (entry.scope not in granted), (method, template, answer.text)
+            if answer.status_code == 403:
+                assert f'scope="{entry.scope}"' in answer.headers["www-authenticate"]
+            else:
+                reached.add(entry.scope)
+        assert reached >= set(scopes), "a scope that no route asks for is for nothing"
+
+    run(migrated_database.dsn("ws_server"), body)
+
+
+def test_every_scope_is_for_something_and_a_wrong_one_is_named(migrated_database: Database) -> None:
+    found = (entry_of(method, address_of(template)) for method, template in RIGHTS)
+    assert {entry.scope for entry in found if entry is not None} - {None} == set(SCOPES)
+
+    async def body(rig: Rig) -> None:
+        await add_user(rig, "ada", Role.ADMIN)
+        with pytest.raises(AccountRefused, match=r"no scope 'device:read' \(did you mean devices:read\?\)"):
+            await rig.app.accounts.issue_token("ada", Role.VIEWER, 1, ["device:read"])
+        with pytest.raises(AccountRefused, match="--role operator"):
+            await rig.app.accounts.issue_token("ada", Role.VIEWER, 1, ["devices:write"])
 
     run(migrated_database.dsn("ws_server"), body)
 

@@ -30,6 +30,7 @@ REVISIONS = [
     "wakestorm_tables",
     "wakestorm_web_users",
     "wakestorm_broker_logins",
+    "wakestorm_names_and_scopes",
 ]
 SEED_000_LINES = [
     "✓ Added UNIQUE constraint on device_images(device_id, image_name)",
