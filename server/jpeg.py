@@ -9,6 +9,10 @@ from server.wire import limits
 
 START_OF_IMAGE: Final = b"\xff\xd8"
 END_OF_IMAGE: Final = b"\xff\xd9"
+START_OF_SCAN: Final = b"\xff\xda"
+SCANS_MAX: Final = 32
+"""A progressive picture has about ten; each is decoded over all of it, so thousands in 100 kB take half a minute."""
+
 _FRAME_MARKERS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE: Final = frozenset((*range(0xD0, 0xD8), 0x01))
 
@@ -25,7 +29,13 @@ def flaw_of_markers(data: bytes) -> str | None:
     width, height = size
     if width * height == 0 or width * height > limits.IMAGE_PIXELS_MAX:
         return f"{width} x {height} pixels, at most {limits.IMAGE_PIXELS_MAX}"
-    return None
+    return flaw_of_scans(data)
+
+
+def flaw_of_scans(data: bytes) -> str | None:
+    """Why these bytes would take too long to decode; None where they don't. In a scan no 0xFF stands by itself."""
+    count = data.count(START_OF_SCAN)
+    return f"{count} scans, at most {SCANS_MAX}" if count > SCANS_MAX else None
 
 
 def frame_size(data: bytes) -> tuple[int, int] | None:

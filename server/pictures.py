@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from server.jpeg import flaw_of_scans
 from server.wire.states import ImageStyle
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def examined_and_rendered(data: bytes, styles: Sequence[ImageStyle]) -> tuple[Pi
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             with Image.open(io.BytesIO(data), formats=list(_FORMATS)) as image:
-                picture = _examined(image)
+                picture = _examined(image, data)
                 image.load()
                 return picture, [_rendered(image, style) for style in styles]
         except PictureRefused:
@@ -56,10 +57,12 @@ def examined_and_rendered(data: bytes, styles: Sequence[ImageStyle]) -> tuple[Pi
             raise PictureRefused(f"no JPEG, PNG or WebP that decodes: {str(error)[:120]}") from None
 
 
-def _examined(image: Image) -> Picture:
+def _examined(image: Image, data: bytes) -> Picture:
     width, height = image.size
     if width * height > UPLOAD_PIXELS_MAX:
         raise PictureRefused(f"{width} x {height} pixels, at most {UPLOAD_PIXELS_MAX} are taken")
+    if image.format == "JPEG" and (flaw := flaw_of_scans(data)) is not None:
+        raise PictureRefused(flaw)
     return Picture(_FORMATS[image.format or ""], width, height)
 
 

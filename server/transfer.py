@@ -51,6 +51,9 @@ STAGED_BYTES_MAX = 4_000_000
 OPEN_TRANSFERS_MAX = 16
 """Images of one device that may be under way. A camera sends one at a time; the others stay on its card."""
 
+SUPERSEDED_AN_HOUR_MAX = 32
+"""Captures of one device that newer ones of their name may close in an hour: each stays, with its chunks."""
+
 
 def dialect_of(turn: Turn, message: Metadata) -> Dialect:
     """The dialect that this metadata shows."""
@@ -76,6 +79,10 @@ def metadata(turn: Turn, message: Metadata) -> None:
         return
     if image is None and _open_besides(view, message.image_name) >= OPEN_TRANSFERS_MAX:
         turn.add(Refuse("too_many_open", f"{message.image_name}: {OPEN_TRANSFERS_MAX} transfers are open already"))
+        return
+    if image is None and _closes_too_many(turn, message.image_name):
+        detail = f"{message.image_name}: {SUPERSEDED_AN_HOUR_MAX} captures gave way to another of their name in an hour"
+        turn.add(Refuse("too_many_superseded", detail))
         return
     session = current_session(turn)
     touch(turn, session)
@@ -113,6 +120,15 @@ def _open_besides(view: DeviceView, wire_name: str) -> int:
     """Images under way; the one with this name would be superseded."""
     under_way = (ImageStatus.PENDING, ImageStatus.RECEIVING)
     return sum(image.status in under_way and image.wire_image_name != wire_name for image in view.images)
+
+
+def _closes_too_many(turn: Turn, wire_name: str) -> bool:
+    """Whether this new capture would close one, and too many were closed lately."""
+    if turn.view.newest_open(wire_name) is None:
+        return False
+    since = turn.now - timedelta(hours=1)
+    closed = [image for image in turn.view.images if image.is_superseded and (image.failed_at or turn.now) > since]
+    return len(closed) >= SUPERSEDED_AN_HOUR_MAX
 
 
 def _is_photo_due(session: SessionView | None) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -107,6 +108,7 @@ class OwnBench:
         database = f"wakestorm_fleet_{token()}"
         await cluster.create_database(database, await ensure_template(cluster))
         self._ends.push_async_callback(cluster.drop_database, database)
+        self.dsn = partial(cluster.dsn, database)
         self.owner = await self._connect(cluster.dsn(database, OWNER))
         self.reader = await self._connect(cluster.dsn(database, READER))
         self._ends.push_async_callback(self._in_thread, self._broker.stop)

@@ -4,36 +4,28 @@ from __future__ import annotations
 
 import os
 import tempfile
+import textwrap
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from harness.bench.brokers import missing_reason
 from harness.hostile import brokers
+from harness.hostile.exhaustion import exhaustion
+from harness.hostile.figure import Figure
 from harness.hostile.isolation import Matrix, isolation
 from harness.hostile.payloads import TAKEN, Case, corpus, outcome_of
+from harness.hostile.scenario_text import sql_guarded, sql_role, yaml_bombs
+from harness.hostile.sending import pictures
+from harness.hostile.stand import attacked_server
+from harness.hostile.strangers import http
 from harness.machine import own_cpu_s
 
 Tell = Callable[[str], None]
 
 CELLS_MIN: Final = 2_000
 PAYLOADS_MIN: Final = 5_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One attack. `found` says what happened, `aim` what should, `holds` whether it did; `details` name what did not.
-
-    `holds` None: it could not be measured here, and `found` says why.
-    """
-
-    id: str
-    title: str
-    found: str
-    aim: str
-    holds: bool | None
-    details: tuple[str, ...] = ()
 
 
 async def doors_simulated() -> Figure:
@@ -46,7 +38,7 @@ async def doors_mosquitto() -> Figure:
     """S1 on a real mosquitto, with the files that `broker-config` writes."""
     reason = missing_reason("mosquitto", os.environ)
     if reason is not None:
-        return Figure(id="S1 mosquitto", title=_ISOLATION, found=reason, aim=_ISOLATED, holds=None)
+        return Figure(id="S1 mosquitto", title=_ISOLATION, found=reason, limit=_ISOLATED, holds=None)
     with tempfile.TemporaryDirectory(prefix="wakestorm-hostile-") as folder:
         async with brokers.mosquitto(Path(folder)) as place:
             return _isolated("S1 mosquitto", await isolation(place))
@@ -61,7 +53,7 @@ def _isolated(name: str, matrix: Matrix) -> Figure:
         id=name,
         title=_ISOLATION,
         found=f"{matrix.cells:,} cells, {len(matrix.allowed)} allowed",
-        aim=_ISOLATED,
+        limit=_ISOLATED,
         holds=not matrix.allowed and matrix.cells >= CELLS_MIN,
         details=tuple(matrix.allowed),
     )
@@ -75,7 +67,7 @@ async def identities() -> Figure:
         id="S2 identity",
         title="Payloads that name another device than the topic they came by",
         found=f"{len(cases)} messages, {len(cases) - len(wrong)} refused",
-        aim="100 % refused",
+        limit="100 % refused",
         holds=not wrong,
         details=tuple(wrong),
     )
@@ -104,7 +96,7 @@ async def payloads() -> Figure:
             f"{len(cases):,} messages: {taken:,} taken, {len(cases) - taken - len(wrong):,} refused with a reason, "
             f"{len(wrong)} otherwise; the slowest {slowest_ms:.1f} ms of CPU, memory grew by {grown_mb:.0f} MB"
         ),
-        aim=f"{PAYLOADS_MIN:,} or more, 0 otherwise, memory below 64 MB more",
+        limit=f"{PAYLOADS_MIN:,} or more, 0 otherwise, memory below 64 MB more",
         holds=not wrong and len(cases) >= PAYLOADS_MIN and grown_mb < 64,
         details=tuple(wrong),
     )
@@ -120,15 +112,28 @@ def _words(case: Case) -> str:
     return f"{case.topic[:40]} {case.payload[:60]!r}"
 
 
-ATTACKS: tuple[Callable[[], Awaitable[Figure]], ...] = (doors_simulated, doors_mosquitto, identities, payloads)
-
-
-async def figures(tell: Tell) -> list[Figure]:
+async def figures(tell: Tell, *, is_quick: bool) -> list[Figure]:
     """All of them, one after the other."""
+    alone: list[Callable[[], Awaitable[Figure]]] = [
+        doors_simulated,
+        doors_mosquitto,
+        identities,
+        payloads,
+        yaml_bombs,
+        sql_guarded,
+    ]
     found = []
-    for attack in ATTACKS:
-        tell(f"{(attack.__doc__ or '').splitlines()[0]}")
+    for attack in alone:
+        if is_quick and attack is doors_simulated:
+            continue
+        tell((attack.__doc__ or "").splitlines()[0])
         found.append(await attack())
+    with tempfile.TemporaryDirectory(prefix="wakestorm-hostile-") as folder:
+        tell("A server, a broker and a database to attack are started.")
+        async with attacked_server(Path(folder)) as server:
+            for part in (sql_role, http, pictures, exhaustion):
+                tell((part.__doc__ or "").splitlines()[0])
+                found += await part(server, is_quick=is_quick)
     return found
 
 
@@ -136,7 +141,9 @@ def shown(found: list[Figure]) -> list[str]:
     """Lines for a terminal of 80 columns."""
     lines: list[str] = []
     for figure in found:
-        verdict = {True: "ok", False: "WRONG", None: "not measured"}[figure.holds]
-        lines += [f"{figure.id:<14}{figure.title}", f"  {verdict}: {figure.found} (aim: {figure.aim})"]
-        lines += [f"    {detail}" for detail in figure.details[:20]]
-    return lines
+        lines.append(f"{figure.verdict:<14}{figure.id}: {figure.title}")
+        lines += textwrap.wrap(figure.found, 78, initial_indent="  ", subsequent_indent="  ")
+        lines += textwrap.wrap(f"limit: {figure.limit}", 78, initial_indent="  ", subsequent_indent="  ")
+        lines += [f"    {detail}"[:160] for detail in figure.details[:20]]
+    counts = Counter(figure.verdict for figure in found)
+    return [*lines, ", ".join(f"{count} {verdict}" for verdict, count in counts.items())]

@@ -106,6 +106,12 @@ class Prober:
         got, self.messages = self.messages[:-1], []
         return got
 
+    async def message(self) -> Publish:
+        """The next message that was published to it."""
+        while not self.messages:
+            await self._read()
+        return self.messages.pop(0)
+
     async def expect(self, kind: type[P]) -> P:
         """The next packet of a kind; messages are kept, others passed over. Raises ConnectionEnded."""
         while True:

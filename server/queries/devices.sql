@@ -17,9 +17,9 @@ CROSS JOIN LATERAL (
 
 -- name: page
 -- Put together of the pieces below, each only where it is asked for: a plan that serves "any company, any name" too
--- reads every device. {key}, {type}, {beyond}, {way} and {limit} are the server's own words and numbers. Names and MACs
--- come by their index; what every HELLO changes has none, and is picked out of narrow rows (no index: HELLO is hotter).
--- A search reads the names, which are narrower still; {from} and {found_key} are those then, if they hold the order too.
+-- reads every device. The words in braces are the server's own. Names and MACs come by their index; what every HELLO
+-- changes has none, and is picked out of narrow rows (no index: HELLO is hotter). A search reads the names, which are
+-- narrower still: {from} and {found_key} are those then, if they hold the order too.
 SELECT {columns}, ({key})::text AS sort_key
 FROM (
     SELECT d.device_id FROM {from} d

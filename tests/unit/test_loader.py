@@ -129,7 +129,7 @@ def test_what_yaml_must_not_say(text: str | bytes, line: int, reason: str) -> No
 @pytest.mark.slow
 def test_bombs_are_refused_within_a_moment_and_64_megabytes() -> None:
     child = subprocess.run(
-        [sys.executable, "-m", "tests.support.yaml_bombs"], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "harness.hostile.yaml_bombs"], capture_output=True, text=True, timeout=120, check=False
     )
     assert child.returncode == 0, child.stderr
     outcomes = json.loads(child.stdout)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from server.effects import CreateImage, Refuse
 from server.quotas import Quotas
+from server.transfer import SUPERSEDED_AN_HOUR_MAX
 from server.wire.messages import Chunk
 from tests.unit.test_ingest import MAC, Talk, device, hello, metadata
 
@@ -41,6 +42,22 @@ def test_a_seventeenth_transfer_is_refused_and_changes_nothing() -> None:
     assert not talk.all_of(CreateImage) and talk.view.session is before
     talk.say(metadata("image_3.jpg", at=NOW + timedelta(hours=99)))
     assert talk.all_of(CreateImage), "a new capture takes the place of the one with its name"
+
+
+def test_captures_that_give_way_to_others_of_their_name_have_a_quota_an_hour() -> None:
+    talk = Talk(device())
+    talk.say(hello())
+    for number in range(SUPERSEDED_AN_HOUR_MAX + 1):
+        talk.say(metadata("image_1.jpg", at=NOW + timedelta(seconds=number)))
+        assert talk.all_of(CreateImage), number
+    talk.say(metadata("image_1.jpg", at=NOW + timedelta(days=1)))
+    assert [refused.reason for refused in talk.all_of(Refuse)] == ["too_many_superseded"]  # type: ignore[attr-defined]
+    assert not talk.all_of(CreateImage)
+    talk.say(metadata("image_2.jpg", at=NOW + timedelta(days=1)))
+    assert talk.all_of(CreateImage), "a name of its own closes nothing"
+    talk.now += timedelta(hours=1)
+    talk.say(metadata("image_1.jpg", at=NOW + timedelta(days=2)))
+    assert talk.all_of(CreateImage), "an hour later"
 
 
 def test_chunks_without_metadata_have_a_quota_of_bytes() -> None:

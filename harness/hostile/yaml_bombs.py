@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import resource
-import time
 from pathlib import Path
 
 from harness.errors import ScenarioError
 from harness.loader import load_bytes
+from harness.machine import own_cpu_s
 from harness.yaml_reader import TEXT_SIZE_BYTES_MAX
-from tests.support.scenario_texts import HEADER
 
+HEADER = "version: 1\nname: A bomb\ndevices: {yard: {count: 3}}\n"
 MEMORY_BYTES: int = 64 * 1_048_576
 
 
@@ -98,13 +98,13 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (in_use_bytes + MEMORY_BYTES, resource.RLIM_INFINITY))
     outcomes = {}
     for name, data in texts.items():
-        started = time.process_time()
+        started = own_cpu_s()
         try:
             load_bytes(data, Path("bomb.yaml"))
             mistakes = 0
         except ScenarioError as error:
             mistakes = len(error.mistakes)
-        outcomes[name] = {"mistakes": mistakes, "cpu_s": round(time.process_time() - started, 3)}
+        outcomes[name] = {"mistakes": mistakes, "cpu_s": round(own_cpu_s() - started, 3)}
     print(json.dumps(outcomes, indent=1))
 
 
