@@ -167,7 +167,7 @@ class FailedImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """An alert that nobody has resolved."""
+    """An alert; `resolved_by` is a user, or `server` where the image came after all."""
 
     alert_id: UUID
     device_id: UUID
@@ -178,6 +178,9 @@ class Alert:
     message: str
     triggered_at: datetime
     device_image_id: UUID | None
+    resolved_at: datetime | None
+    resolved_by: str | None
+    resolution_notes: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,10 +262,17 @@ class Devices:
         return queued
 
     async def alerts(
-        self, company_id: UUID | None, limit: int, *, device_id: UUID | None = None, after: Place | None = None
+        self,
+        company_id: UUID | None,
+        limit: int,
+        *,
+        device_id: UUID | None = None,
+        after: Place | None = None,
+        are_resolved: bool = False,
     ) -> list[Alert]:
-        """Open alerts, the newest first, after that place."""
+        """Alerts that are open, or are not any more, the newest first, after that place."""
         sql = DEVICES["alerts"].replace("{after}", "" if after is None else DEVICES["alerts_after"])
+        sql = sql.replace("{resolved}", "NOT NULL" if are_resolved else "NULL")
         place = () if after is None else (after.created_at, after.id)
         async with self._store.transaction(self._clock.now()) as connection:
             rows = await connection.fetch(sql, company_id, limit, device_id, *place)

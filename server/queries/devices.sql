@@ -108,13 +108,13 @@ SELECT i.image_id FROM device_images i WHERE i.device_id = $1 AND i.status = 'fa
 SELECT fn_retry_image_by_hand($1, $2);
 
 -- name: alerts
--- The open ones, the newest first. $2: how many; $3: one device's, null: all; $4, $5: after this one.
+-- Open or resolved ones ({resolved}), the newest first. $2: how many; $3: one device's, null: all; $4, $5: after this.
 SELECT
     a.alert_id, a.device_id, d.device_name, d.device_mac, a.alert_type, a.severity, a.message, a.triggered_at,
-    a.device_image_id
+    a.device_image_id, a.resolved_at, a.resolved_by, a.resolution_notes
 FROM device_alerts a
 JOIN devices d USING (device_id)
-WHERE a.resolved_at IS NULL AND ($1::uuid IS NULL OR d.company_id = $1)
+WHERE a.resolved_at IS {resolved} AND ($1::uuid IS NULL OR d.company_id = $1)
     AND ($3::uuid IS NULL OR a.device_id = $3) {after}
 ORDER BY a.triggered_at DESC, a.alert_id DESC
 LIMIT $2;

@@ -113,22 +113,37 @@ def device_pages(app: App) -> APIRouter:
 def alert_pages(app: App) -> APIRouter:
     """Open alerts, and the form that resolves one."""
     router = APIRouter(include_in_schema=False)
+    streams = Streams()
 
     @router.get("/alerts")
-    async def alerts(request: Request, after: After = None, resolved: Done = None) -> Response:
+    async def alerts(
+        request: Request,
+        after: After = None,
+        resolved: Done = None,
+        show: Annotated[Literal["open", "resolved"], Query()] = "open",
+    ) -> Response:
         visitor = visitor_of(request)
-        rows = await app.devices.alerts(visitor.company_id, ROWS + 1, after=place_of(after))
+        are_resolved = show == "resolved"
+        rows = await app.devices.alerts(visitor.company_id, ROWS + 1, after=place_of(after), are_resolved=are_resolved)
         following = next_alerts(rows, ROWS)
+        here = "/alerts?show=resolved" if are_resolved else "/alerts"
+        newest = rows[0].alert_id if rows else ""
         return page_response(
             request,
             "alerts.html",
             now=app.parts.clock.now(),
             alerts=rows[:ROWS],
             may_act=visitor.may(Role.OPERATOR),
-            first=None if after is None else "/alerts",
-            following=None if following is None else "/alerts?" + urlencode({"after": following}),
+            first=None if after is None else here,
+            following=None if following is None else "/alerts?" + urlencode({"show": show, "after": following}),
             resolved=resolved,
+            are_resolved=are_resolved,
+            live=None if are_resolved or after is not None else f"/alerts/events?newest={newest}",
         )
+
+    @router.get("/alerts/events")
+    async def events(request: Request, newest: Annotated[str, Query(max_length=36)] = "") -> Response:
+        return streams.of_alerts(app, request, newest)
 
     @router.post("/alerts/{alert_id}/resolve")
     async def resolve(

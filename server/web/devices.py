@@ -86,9 +86,12 @@ def alert_routes(app: App) -> APIRouter:
         limit: Limit = 100,
         after: After = None,
         device_id: Annotated[UUID | None, Query(description="Only this device's.")] = None,
+        resolved: Annotated[bool, Query(description="Those that were resolved, instead of the open ones.")] = False,
     ) -> Page[Alert]:
         visitor, place = visitor_of(request), place_of(after)
-        rows = await app.devices.alerts(visitor.company_id, limit + 1, device_id=device_id, after=place)
+        rows = await app.devices.alerts(
+            visitor.company_id, limit + 1, device_id=device_id, after=place, are_resolved=resolved
+        )
         return Page(items=rows[:limit], next=next_alerts(rows, limit))
 
     @router.post("/{alert_id}/resolve", responses=problems(401, 403, 404, 409, 422, 503))

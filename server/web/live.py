@@ -5,6 +5,7 @@ Real time and real connections: the embedded bench does not come here.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -44,9 +45,16 @@ class Streams:
             versions = {UUID(name): version for name, _, version in (row.partition(".") for row in rows)}
         except ValueError:
             raise Problem(422, "query.row: <device id>.<version>, as the page has it") from None
+        return self._stream(_changes(app, request, versions))
+
+    def of_alerts(self, app: App, request: Request, newest: str) -> Response:
+        """The stream that says when the newest open alert is another than that one; raises Problem."""
+        return self._stream(_new_alerts(app, request, newest))
+
+    def _stream(self, events: AsyncIterator[ServerSentEvent]) -> Response:
         if self.count >= STREAMS_MAX:
             raise Problem(503, f"{STREAMS_MAX} pages are kept up to date already; this one stays as it was loaded")
-        return EventSourceResponse(self._counted(_changes(app, request, versions)), ping=PING_EVERY_S)
+        return EventSourceResponse(self._counted(events), ping=PING_EVERY_S)
 
     async def _counted(self, events: AsyncIterator[ServerSentEvent]) -> AsyncIterator[ServerSentEvent]:
         self.count += 1
@@ -69,6 +77,19 @@ async def _changes(app: App, request: Request, versions: dict[UUID, str]) -> Asy
             change = {"id": str(device.device_id), "pending": device.pending, "failed": device.failed}
             row = render("device_row.html", device=device, now=now)
             yield ServerSentEvent(json.dumps(change | {"row": row}), event="device")
+        await clock.sleep_until(now + LOOK_EVERY)
+
+
+async def _new_alerts(app: App, request: Request, newest: str) -> AsyncIterator[ServerSentEvent]:
+    """One event for each time that the newest open alert is another; none for the last one's end."""
+    clock, visitor = app.parts.clock, visitor_of(request)
+    while await _may_still_look(app, request, visitor):
+        now = clock.now()
+        with contextlib.suppress(*DATABASE_ERRORS):
+            alerts = await app.devices.alerts(visitor.company_id, 1)
+            if alerts and str(alerts[0].alert_id) != newest:
+                newest = str(alerts[0].alert_id)
+                yield ServerSentEvent(json.dumps({"id": newest}), event="alert")
         await clock.sleep_until(now + LOOK_EVERY)
 
 

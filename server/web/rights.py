@@ -68,6 +68,7 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/videos"): _V,
     ("GET", "/videos/{video_id}"): _V,
     ("GET", "/alerts"): _V,
+    ("GET", "/alerts/events"): _V,
     ("POST", "/alerts/{alert_id}/resolve"): _O,
     # the same over the HTTP API
     ("GET", "/api/v1/devices"): _V,

@@ -86,6 +86,6 @@ def _page(address: str) -> str:
     """An address of this server that is a page for those who sign in, else the start."""
     path = address.partition("?")[0]
     entry = entry_of("GET", path)
-    if entry is None or entry.right is Right.EVERYBODY or path.startswith(("/api/", "/devices/events")):
+    if entry is None or entry.right is Right.EVERYBODY or path.startswith("/api/") or path.endswith("/events"):
         return START
     return address if address.isascii() and address.isprintable() and "\\" not in address else START

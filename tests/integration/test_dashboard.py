@@ -199,6 +199,9 @@ def test_a_viewer_sees_no_button_and_an_alert_is_resolved_once(migrated_database
         again = await operator.form(page, f"/alerts/{alert_id}/resolve")
         assert again.status_code == 409 and "was resolved by lin already" in again.text
         assert "No open alert" in (await operator.get("/alerts")).text
+        resolved = (await operator.get("/alerts?show=resolved")).text
+        assert "failed 3 of 3 times" in resolved and "Resolved by lin" in resolved and "seen to" in resolved
+        assert f"/alerts/{alert_id}/resolve" not in resolved
 
     run(migrated_database.dsn("ws_server"), body)
 

@@ -29,4 +29,7 @@ if (live) {
     const notice = document.querySelector("[data-changed]");
     if (notice) notice.hidden = false;
   });
+  source.addEventListener("alert", () => {
+    document.querySelector("[data-changed]").hidden = false;
+  });
 }
