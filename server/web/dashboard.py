@@ -113,7 +113,6 @@ def device_pages(app: App) -> APIRouter:
 def alert_pages(app: App) -> APIRouter:
     """Open alerts, and the form that resolves one."""
     router = APIRouter(include_in_schema=False)
-    streams = Streams()
 
     @router.get("/alerts")
     async def alerts(
@@ -143,7 +142,7 @@ def alert_pages(app: App) -> APIRouter:
 
     @router.get("/alerts/events")
     async def events(request: Request, newest: Annotated[str, Query(max_length=36)] = "") -> Response:
-        return streams.of_alerts(app, request, newest)
+        return site().streams.of_alerts(app, request, newest)
 
     @router.post("/alerts/{alert_id}/resolve")
     async def resolve(
