@@ -49,6 +49,13 @@ def fleet(
     ray: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Shards as actors of a Ray cluster; `local` starts one here.")
     ] = "",
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=PERCENT]",
+            help="power_loss, cut or lost_ack in so many wakes (5%), drawn by the seed; may be repeated.",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are kept.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON on standard output.")] = False,
 ) -> None:
@@ -61,6 +68,7 @@ def fleet(
     Examples:
       wakestorm fleet --devices 2000 --wake-every 5m --for 10m
       wakestorm fleet --devices 500 --spread 0s --wake-every 1m --for 1m --broker mosquitto
+      wakestorm fleet --devices 200 --for 5m --fault power_loss --fault lost_ack=10%
       wakestorm fleet --devices 10000 --shard 2/4 --out runs/second
       wakestorm fleet --broker mqtt://127.0.0.1:1883 --database-url postgresql://owner@127.0.0.1/cameras
     """
@@ -87,6 +95,7 @@ def fleet(
         shards=shards,
         shard=shard,
         ray=ray,
+        faults=fault or (),
         out=out,
         as_json=as_json,
     )

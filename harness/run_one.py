@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -31,7 +31,7 @@ from harness.runner import Runner
 from harness.selection import case_words, scenario_id, source_of
 from harness.target_view import TargetSeen
 from harness.verdict import Verdict
-from harness.witness import Witness, tables_of
+from harness.witness import THEIR_KEYS, Witness, tables_of
 
 BenchKind = Literal["embedded", "processes", "external"]
 
@@ -220,6 +220,8 @@ async def _attempted(
         await bench.start()
         if is_watched:
             await witness.begin(await bench.another_reader())
+        elif around.bench != "embedded" and not around.duts.is_real_time:  # boards have rows in their history
+            await witness.begin_beside(_keys_of(around))
         attempt.runner = attempt.new_runner(bench)
         await attempt.runner.run()
         if attempt.runner.verdict is Verdict.FAIL:
@@ -232,6 +234,13 @@ async def _attempted(
         attempt.errors.append(error)
     if attempt.errors and isinstance(attempt.errors[0], BenchUnavailable):
         raise attempt.errors[0]
+
+
+def _keys_of(around: Surroundings) -> dict[str, Sequence[str]] | None:
+    """The keys of the target's tables that are there; None where the database is our own."""
+    if around.target is None:
+        return None
+    return {table: keys for table, keys in THEIR_KEYS.items() if around.target.tables.has(table, *keys)}
 
 
 def _new_loop(around: Surroundings) -> asyncio.AbstractEventLoop:

@@ -1,14 +1,18 @@
-"""Sees what a failing scenario's second run does to the rows, and keeps small pictures of its photos.
+"""Sees what a scenario does to the rows, and keeps small pictures of its photos.
 
-It looks after every COMMIT through a connection of its own, with the read-only role, at moments when scenario time
-stands still: the history has the same bytes with it and without it, and `run_one` compares them.
+In the embedded bench it watches the second run of what failed, after every COMMIT, through a connection of its own with
+the read-only role, at moments when scenario time stands still: the history has the same bytes with it and without it,
+and `run_one` compares them. Where time is real there is no second run, so it watches the first, ten times a second: a
+row's time is then that of the look.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import io
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -43,6 +47,15 @@ CELL_LENGTH_CHARS_MAX: Final = 300
 PICTURES_MAX: Final = 8
 PICTURE_WIDTH_MAX: Final = 96
 PICTURE_SOURCE_BYTES_MAX: Final = 2_000_000
+REAL_TIME_EVERY_S: Final = 0.1
+
+THEIR_KEYS: Final[Mapping[str, Sequence[str]]] = {
+    "devices": ("device_id",),
+    "device_images": ("image_id",),
+    "device_wake_sessions": ("session_id",),
+    "device_wake_payloads": ("payload_id",),
+}
+"""What is watched of a target, and the keys in wakestorm's names."""
 
 _KEYS: Final = """
 SELECT c.relname AS table, array_agg(a.attname::text ORDER BY a.attnum) AS columns
@@ -69,7 +82,11 @@ class Witness:
     def __init__(self, bench: Bench, tables: Sequence[str] = ()) -> None:
         self._bench = bench
         self._tables = [*dict.fromkeys([*WATCHED, *tables])]
-        self._connection: asyncpg.Connection | None = None
+        self._connection: Any = None
+        self._is_lent = False
+        self._every_s = 0.0
+        self._due_s = 0.0
+        self._looked_at = -1
         self._keys: dict[str, list[str]] = {}
         self._names = {device.mac: device.name for device in bench.plan.devices}
         self._first: State = {}
@@ -84,9 +101,19 @@ class Witness:
         self._first = self._known = await self._state()
         self._bench.on_commit.append(self._look)
 
+    async def begin_beside(self, keys: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Where time is real: through the judge's own connection. `keys`: the tables that are there, and their keys."""
+        self._connection, self._is_lent, self._every_s = self._bench.reader, True, REAL_TIME_EVERY_S
+        async with self._bench.exclusive():
+            rows = [] if keys is not None else await self._connection.fetch(_KEYS, self._tables)
+            self._keys = {row["table"]: list(row["columns"]) for row in rows}
+            self._keys |= {table: list(columns) for table, columns in (keys or {}).items()}
+            self._first = self._known = await self._state()
+        self._bench.on_commit.append(self._look)
+
     def end(self, evidence: Evidence | None) -> Detail:
         """What was seen."""
-        if self._connection is not None:
+        if self._connection is not None and not self._is_lent:
             self._connection.terminate()
         history = self._bench.history
         return Detail(
@@ -97,7 +124,6 @@ class Witness:
         )
 
     async def _state(self) -> State:
-        assert self._connection is not None
         query = " UNION ALL ".join(
             f"(SELECT '{table}' AS name, to_jsonb(t) AS row FROM {table} t LIMIT {ROWS_MAX + 1})"
             for table in self._keys
@@ -106,13 +132,14 @@ class Witness:
         if len(rows) > ROWS_MAX:
             self._give_up(f"more than {ROWS_MAX} rows: their changes were not followed")
             return self._known
-        return {self._key(row["name"], row["row"]): row["row"] for row in rows}
+        found = [(row["name"], json.loads(row["row"]) if isinstance(row["row"], str) else row["row"]) for row in rows]
+        return {self._key(table, row): row for table, row in found}
 
     def _key(self, table: str, row: Mapping[str, Any]) -> tuple[str, str]:
         return table, "/".join(str(row.get(column)) for column in self._keys[table])
 
     async def _look(self) -> None:
-        if self.left_out:
+        if self.left_out or not self._is_time():
             return
         try:
             now = await self._state()
@@ -126,6 +153,14 @@ class Witness:
         self._known = now
         if len(self._changes) > CHANGES_MAX:
             self._give_up(f"more than {CHANGES_MAX} changes of rows: the later ones are not shown")
+
+    def _is_time(self) -> bool:
+        """Always, or where time is real once in a while after something was heard."""
+        now_s, length = asyncio.get_running_loop().time(), len(self._bench.history)
+        if self._every_s and (now_s < self._due_s or length == self._looked_at):
+            return False
+        self._due_s, self._looked_at = now_s + self._every_s, length
+        return True
 
     def _note(self, key: tuple[str, str], before: Any, after: Any, now: State) -> None:
         row = after or before

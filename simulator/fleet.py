@@ -20,6 +20,7 @@ from simulator.device import Device
 from simulator.effects import Captured, DeviceIdentity
 from simulator.encoded import Encoder
 from simulator.fleet_camera import FleetCamera
+from simulator.fleet_fault import FleetFault, Strike, strike_of
 from simulator.latency import Latencies
 from simulator.link import FleetLink, FleetLinkFactory, LinkSettings, OnLost, OnMessage
 from simulator.profile import Profile
@@ -59,6 +60,8 @@ class FleetPlan:
     cycling: bool = False
     drain: bool = True
     source_hosts: tuple[str, ...] = ()
+    faults: tuple[FleetFault, ...] = ()
+    """They heal with the last planned wake: what is still held then comes in undisturbed."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -298,6 +301,14 @@ class Fleet:
     def call_at(self, at_ms: int, callback: Callable[[], None]) -> asyncio.TimerHandle:
         """Call at that Unix time, not before."""
         return self._loop.call_at(self._zero_s + (at_ms - self._zero_ms) / 1000 + 0.0005, callback)
+
+    def strike_of(self, index: int, wake: int) -> Strike | None:
+        """What befalls that wake of that camera."""
+        plan = self.plan
+        if self._drains:
+            return None
+        chunks = -(-plan.profile.image_size_bytes // plan.profile.chunk_size_bytes)
+        return strike_of(plan.faults, plan.seed, index, wake, chunks)
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Connections are made and ended beside everything else."""

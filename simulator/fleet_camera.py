@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from server.wire.codec import decode_reply
 from server.wire.errors import RemoteProtocolError
+from server.wire.messages import Done
 from server.wire.topics import Channel
 from simulator.device import Device
 from simulator.device_states import State
@@ -52,6 +53,8 @@ class FleetCamera:
         "_fleet",
         "_incarnation",
         "_link",
+        "_sent_to",
+        "_strike",
         "_timer",
         "captured",
         "device",
@@ -72,6 +75,8 @@ class FleetCamera:
         self.is_asleep = False
         self.was_online = False
         self._incarnation = 0
+        self._strike = fleet.strike_of(index, device.wake_number + 1)
+        self._sent_to = 0
         self._timer: asyncio.TimerHandle | None = None
         self._armed_ms = 0
         self._link: FleetLink = fleet.new_link(index, self._message, self._lost)
@@ -102,6 +107,7 @@ class FleetCamera:
         for effect in effects:
             match effect:
                 case PublishChunks():
+                    self._sent_to = effect.first_index + effect.count
                     payloads = self._fleet.encoder.chunks(self.device.identity.device_id, effect)
                     self._post(self._fleet.encoder.data_topic(self.device.identity.device_id), payloads, effect.number)
                 case Publish():
@@ -142,8 +148,24 @@ class FleetCamera:
         self._fleet.messages_sent += len(payloads)
 
     def _acked(self, incarnation: int, number: int) -> None:
-        if incarnation == self._incarnation:
+        if incarnation != self._incarnation:
+            return
+        strike = self._strike
+        if strike is not None and strike.kind != "lost_ack" and self._sent_to > strike.after_chunk:
+            self._suffer(strike.kind)
+        else:
             self._perform(self.device.sent(number, self._fleet.now_ms()))
+
+    def _suffer(self, kind: str) -> None:
+        """The fault of this wake strikes, once."""
+        self._strike = None
+        self._fleet.trouble(f"fault: {kind}")
+        if kind == "power_loss":
+            self._perform(self.device.power_loss(self._fleet.now_ms()))
+        elif kind == "cut":
+            self._incarnation += 1
+            self._link.cut()
+            self._perform(self.device.link_lost(self._fleet.now_ms()))
 
     # -- the link ------------------------------------------------------------------------------------
 
@@ -176,6 +198,9 @@ class FleetCamera:
             message = decode_reply(channel, payload, moment, fleet.encoder.dialect)
         except RemoteProtocolError as error:
             fleet.trouble(f"not understood: {error.reason}")
+            return
+        if self._strike is not None and self._strike.kind == "lost_ack" and isinstance(message, Done):
+            self._suffer("lost_ack")
             return
         self._perform(self.device.receive(message, now_ms))
 

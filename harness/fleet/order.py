@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from simulator.fleet import FleetCounts, FleetPlan
+from simulator.fleet_fault import FleetFault
 from simulator.latency import Latencies
 from simulator.latency import merged as merged_latencies
 from simulator.profile import Profile, profile_named
@@ -44,6 +45,7 @@ class FleetOrder:
     username: str | None = None
     password: str | None = None
     source_hosts: tuple[str, ...] = ()
+    faults: tuple[FleetFault, ...] = ()
 
     def shard(self, part: int, parts: int) -> FleetOrder:
         """One of several shards; what all share of the machine is split evenly."""
@@ -88,6 +90,7 @@ class FleetOrder:
             cycling=self.cycling,
             drain=self.drain,
             source_hosts=self.source_hosts,
+            faults=self.faults,
         )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from harness.bench.brokers import missing_reason
-from harness.errors import BenchUnavailable, UsageError
+from harness.errors import BenchUnavailable, UsageError, did_you_mean
 from harness.fleet.bench import BrokerAddress
 from harness.fleet.command import FleetCommand
 from harness.fleet.limits import AT_ONCE_DEFAULT
@@ -16,10 +17,13 @@ from harness.fleet.order import FleetOrder, LinkKind
 from harness.selection import shard_of
 from harness.units import LanguageError, parse_duration_ms, parse_size_bytes
 from simulator.camera import ImageTooSmall
+from simulator.fleet_fault import KINDS as FAULT_KINDS
+from simulator.fleet_fault import FleetFault
 from simulator.profile import UnknownProfile
 from simulator.stock_camera import StockCamera
 
 KINDS: Final = ("iotcore", "mosquitto")
+FAULT_PERCENT: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,7 @@ class FleetWords:
     shards: int
     shard: str
     ray: str
+    faults: Sequence[str]
     out: Path
     as_json: bool
 
@@ -70,6 +75,7 @@ def command_of(words: FleetWords) -> FleetCommand:
         connects=words.connects,
         part=part,
         parts=parts,
+        faults=tuple(_fault(text) for text in words.faults),
     )
     _check_photo(order)
     _check_bench(words)
@@ -83,6 +89,18 @@ def command_of(words: FleetWords) -> FleetCommand:
         at_once_asked=bool(words.at_once),
         ray_address=words.ray or None,
     )
+
+
+def _fault(text: str) -> FleetFault:
+    """`cut` or `cut=10%`."""
+    name, _, share = text.partition("=")
+    kind = next((kind for kind in FAULT_KINDS if kind == name), None)
+    if kind is None:
+        raise UsageError(f"--fault {text}: no such fault", hint=did_you_mean(name, list(FAULT_KINDS)))
+    percent = share.removesuffix("%") if share else str(FAULT_PERCENT)
+    if not percent.isdecimal() or not 1 <= int(percent) <= 100:
+        raise UsageError(f"--fault {text}: {share!r} is no share of wakes", hint=f"1% to 100%, such as {name}=10%")
+    return FleetFault(kind, int(percent) / 100)
 
 
 def _check_photo(order: FleetOrder) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -166,6 +167,9 @@ def test_a_foreign_server_that_is_broken_fails(
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"check {check}" in done.stderr
     assert "left in the target:" in done.stderr
+    if defect == "doubles":
+        assert re.search(r"server +database\n", done.stderr), "the diagram shows where rows changed"
+        assert re.search(r"\|-+ image_1\S* complete", done.stderr)
     assert "--bench external --target target.toml" in done.stderr
 
 

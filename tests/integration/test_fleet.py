@@ -20,11 +20,12 @@ from harness.fleet.bench import BrokerAddress, OwnBench
 from harness.fleet.command import FleetCommand, fleet_on, orders_of
 from harness.fleet.files import FleetFiles
 from harness.fleet.judging import verdict_of
-from harness.fleet.order import FleetOrder, LinkKind, Progress
+from harness.fleet.order import FleetOrder, FleetState, LinkKind, Progress
 from harness.fleet.ray_shards import RayShards
 from harness.fleet.shards import LocalShards
 from harness.ledger import LedgerTotals
 from harness.verdict import Verdict
+from simulator.fleet_fault import FleetFault, FleetFaultKind
 
 pytestmark = pytest.mark.slow  # real processes in real time
 
@@ -120,6 +121,24 @@ def test_a_killed_shard_is_lost_and_nothing_is_proved() -> None:
     doubts = [f"shard {part} was lost: {why}" for part, why in state.lost.items()]
     assert verdict_of(LedgerTotals(captured=3, stored=3), doubts) == (Verdict.INCONCLUSIVE, doubts)
     assert verdict_of(LedgerTotals(captured=3, stored=2, lost=1), doubts)[0] is Verdict.FAIL
+
+
+@pytest.mark.parametrize("kind", ["power_loss", "cut"])
+def test_faults_strike_every_wake_until_the_end(kind: FleetFaultKind) -> None:
+    """No photo is forgotten: what the sink has not confirmed is on a card, or came with the wakes after the faults."""
+
+    async def body() -> FleetState:
+        async with sink() as port:
+            order = replace(order_of(for_ms=600), faults=(FleetFault(kind, 1.0),))
+            shards = LocalShards(orders_of(order, 1, BrokerAddress("127.0.0.1", port)))
+            await shards.run()
+        return shards.state
+
+    state = asyncio.run(body())
+    sums = state.sums()
+    assert state.troubles()[f"fault: {kind}"] >= CAMERAS
+    assert len({capture.sha256 for capture in state.captures}) == sums["confirmed"] + len(state.held_sha256)
+    assert state.lost == {}
 
 
 @pytest.mark.night  # Ray takes longer to start than all else here

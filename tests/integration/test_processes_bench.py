@@ -22,6 +22,7 @@ from harness.plan import Plan, plans_of
 from harness.plan_steps import ActOn
 from harness.runner import Runner
 from harness.verdict import Verdict
+from harness.witness import Witness
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
@@ -125,11 +126,14 @@ def test_three_kills_in_transfers_lose_nothing(cluster: Cluster, tmp_path: Path,
 
 
 def test_hours_of_sleep_take_seconds(cluster: Cluster, tmp_path: Path, nothing_left: None) -> None:
+    """And what became of each row was seen on the way."""
+
     async def scenario() -> tuple[Runner, float]:
         bench = new_bench(plan_of(SLEEPY), cluster, tmp_path)
         loop = asyncio.get_running_loop()
         await bench.start()
         try:
+            await Witness(bench).begin_beside()
             runner, began_s = Runner(bench), loop.time()
             await runner.run()
             assert bench.clock.elapsed_ms() > 3 * 3_600_000
@@ -141,6 +145,10 @@ def test_hours_of_sleep_take_seconds(cluster: Cluster, tmp_path: Path, nothing_l
     assert runner.failures == []
     assert runner.verdict is Verdict.PASS
     assert took_s < 120
+    seen = [record for _, record in runner.bench.history.asides() if record.fields["table"] == "device_images"]
+    states = [record.fields["changes"]["status"][1] for record in seen if "status" in record.fields["changes"]]
+    assert states.count("complete") == 2
+    assert {record.who for record in seen} == {"yard[0]"}
 
 
 def test_time_waits_for_a_server_that_connects_again(cluster: Cluster, tmp_path: Path, nothing_left: None) -> None:

@@ -25,6 +25,8 @@ from harness.fleet import limits
         (["--broker", "mqtt://127.0.0.1"], ["needs --database-url"]),
         (["--broker", "amqp://h", "--database-url", "postgresql://h/d"], ["not a broker's address"]),
         (["--database-url", "postgresql://h/d"], ["runs already", "--broker mqtt://host:1883"]),
+        (["--fault", "powerloss"], ["--fault powerloss: no such fault", "did you mean power_loss?"]),
+        (["--fault", "cut=200%"], ["'200%' is no share of wakes", "cut=10%"]),
         (["--shard", "5/4"], ["--shard 5/4", "2/4"]),
         (["--devices", "20000", "--at-once", "20000"], ["iotcore takes 10,000", "--broker mosquitto"]),
     ],
