@@ -64,6 +64,9 @@ SETTLE_MS_MAX: Final = 1_000
 """A server cut off from its database never takes what waits for it."""
 SETTLE_LOOK_MS: Final = 10
 
+READS_EVERY_US: Final = 20_000
+"""So often a server takes in what the broker has sent, as one under load does: batches fill (design 9.1)."""
+
 CONNECTION: Final[dict[str, Any]] = {
     "ssl": False,
     "max_cached_statement_lifetime": 0,
@@ -103,6 +106,8 @@ class EmbeddedBench:
         self._gate.on_pass.append(self.changes.notify)
         self._broker = BrokerHost(Broker(), on_event=self._routed)
         self._servers = [ServerPlace(number) for number in range(plan.servers)]
+        for place in self._servers:
+            self._network.read_every(place.host, READS_EVERY_US)
         self._failures: list[str] = []
         self.kept: dict[str, str] = {}
         self._names = {device.mac: device.name for device in plan.devices}

@@ -447,6 +447,32 @@ def test_a_hosts_own_latency_goes_before_the_networks() -> None:
     play(body)
 
 
+def test_a_host_that_reads_now_and_then_takes_in_together_what_came_meanwhile() -> None:
+    """In order, and never before it arrived; the other direction is as ever."""
+
+    async def body(world: World) -> None:
+        first, at_first = await world.pair("first")
+        second, at_second = await world.pair("second")
+        world.network.read_every("broker", 25_000)
+        begin_us = world.loop.now_us
+        assert begin_us == 4 * LATENCY_US
+        first.transport.write(b"a")
+        await asyncio.sleep(0.005)
+        second.transport.write(b"b")
+        await asyncio.sleep(0.02)
+        first.transport.write(b"c")
+        await asyncio.sleep(1)
+        assert [at for what, at in at_first.log if what == "data"] == [50_000, 75_000]
+        assert [at for what, at in at_second.log if what == "data"] == [75_000]
+        assert bytes(at_first.received) == b"ac"
+        asked_us = world.loop.now_us
+        at_first.transport.write(b"d")
+        await asyncio.sleep(1)
+        assert first.log[-1] == ("data", asked_us + LATENCY_US)
+
+    play(body)
+
+
 def test_streams_work_on_it() -> None:
     async def body(world: World) -> None:
         async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -90,6 +90,7 @@ class MemoryNetwork:
         self.context = contextvars.copy_context()
         self.latency_us = latency_us
         self._latency_of: dict[str, Callable[[], int]] = {}
+        self._reads_every_us: dict[str, int] = {}
         self._listening: dict[tuple[str, int], MemoryServer] = {}
         self._ends: dict[MemoryTransport, None] = {}
         self._down: dict[str, None] = {}
@@ -210,6 +211,15 @@ class MemoryNetwork:
             self._latency_of.pop(host, None)
         else:
             self._latency_of[host] = latency_us
+
+    def read_every(self, host: str, every_us: int) -> None:
+        """This host takes in what has come for it at multiples of `every_us`: what travels together comes together."""
+        self._reads_every_us[host] = every_us
+
+    def taken_in_us(self, host: str, arrives_us: int) -> int:
+        """When the host takes in what arrives then."""
+        every_us = self._reads_every_us.get(host)
+        return arrives_us if every_us is None else -(-arrives_us // every_us) * every_us
 
     def line_of(self, host: str, seed: int | str) -> MemoryLine:
         """A line that faults can strike, for every connection that this host opens from now on."""

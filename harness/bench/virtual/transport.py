@@ -241,7 +241,7 @@ class MemoryTransport(asyncio.Transport):
             leaves_us += round(len(segment) * 1e6 / network.bandwidth_bytes_per_s)
             self._line_free_us = leaves_us
         arrives_us = max(leaves_us + network.draw_latency_us(self.local[0], self.remote[0]), self.last_arrival_us)
-        self.last_arrival_us = arrives_us
+        self.last_arrival_us = arrives_us = network.taken_in_us(self.remote[0], arrives_us)
         loop.call_at_us(arrives_us, self.peer.arrive, segment, context=network.context)
 
     def healed(self) -> None:
