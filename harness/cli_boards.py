@@ -47,6 +47,7 @@ def scan(
 
     inventory = load_inventory(file) if file.exists() else None
     found = sightings(inventory, system_ports())
+    width = max((len(sighting.port.device) for sighting in found), default=0)
     for sighting in found:
         port = sighting.port
         if as_json:
@@ -57,7 +58,7 @@ def scan(
             print(
                 "  ".join(
                     [
-                        port.device,
+                        port.device.ljust(width),
                         sighting.board_id or ("(new)" if port.vid_pid else "(no USB)"),
                         *(word for word in words if word),
                     ]
@@ -70,7 +71,8 @@ def scan(
         result, added = merged(text, found, str(file))
         if added:
             write_atomically(file, result)
-        typer.echo(f"{file}: {', '.join(added) + ' added' if added else 'nothing to add'}", err=True)
+        nothing = "nothing new on USB" if file.exists() else "nothing on USB to begin it with, not written"
+        typer.echo(f"{file}: {', '.join(added) + ' added' if added else nothing}", err=True)
 
 
 @boards.command(name="ls")

@@ -74,7 +74,8 @@ def flash(
 def _shown(order: FlashOrder, result: FlashResult) -> None:
     from harness.dut.flash_plan import plan_lines, to_write
 
-    lines = [f"{result.board_id}  {result.port}  {result.chip or 'no chip'}  {result.mac or ''}".rstrip()]
+    where = [result.board_id, *([result.port] if result.port != result.board_id else [])]
+    lines = ["  ".join([*where, result.chip or "no chip", result.mac or ""]).rstrip()]
     lines += [f"  {line}" for line in plan_lines(result.plan)]
     for failed in result.failed_attempts:
         why = f"{failed.trouble.blame}: {failed.trouble.cause} ({_short(failed.said)})"

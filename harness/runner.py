@@ -210,10 +210,11 @@ class Runner:
         if step.duration_ms is not None:
             await self.bench.pass_time(self.bench.clock.now_ms() + step.duration_ms)
             return
-        due = [next_wake for number in step.devices if (next_wake := self.bench.duts[number].next_wake_ms) is not None]
-        if not due:
-            finding = Finding(holds=False, expected="a sleeping device with a next wake", found="none")
-            raise StepFailed("advance: next_wake", finding)
+        duts = [self.bench.duts[number] for number in step.devices]
+        if all(dut.next_wake_ms is None for dut in duts):
+            await self._wait_asleep(step.devices)  # in real time one may be about to fall asleep
+        if not (due := [dut.next_wake_ms for dut in duts if dut.next_wake_ms is not None]):
+            raise StepFailed("advance: next_wake", Finding(holds=False, expected="a next wake", found="none"))
         await self.bench.pass_time(max(due))
 
     async def _offline(self, step: Offline) -> None:
@@ -231,8 +232,7 @@ class Runner:
             dut.set_wifi(up=True)
 
     def _power(self, step: Power) -> None:
-        for number in step.devices:
-            dut = self.bench.duts[number]
+        for dut in (self.bench.duts[number] for number in step.devices):
             match step.do:
                 case "loss":
                     dut.power_loss(step.restore_after_ms)

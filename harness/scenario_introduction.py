@@ -39,8 +39,8 @@ One YAML file asks one question. `wakestorm lint FILE` shows every mistake at on
 
 - Time is scenario time: it stands still until a step lets it pass, and nobody waits for it.
 - `wake` wakes devices at once and ends when they sleep again; `advance` lets time pass, and devices whose
-  timers run out wake by themselves; `advance: next_wake` ends when they are awake, so what follows is usually
-  `expect: {{eventually: ...}}`.
+  timers run out wake by themselves; `advance: next_wake` ends when they are awake (where all of them are awake
+  already, they fall asleep first), so what follows is usually `expect: {{eventually: ...}}`.
 - Faults of a step strike wakes that begin in that step. A power loss without `for` leaves the device dark until
   its next wake is due. A device loses power, or its connection, right **after** the message has been taken in
   by the broker.

@@ -90,7 +90,10 @@ def build(order: Order, folder: Path) -> FirmwareSet:
     image_of(made.elf, made.app, "--elf-sha256-offset", "0xb0", "--max-rev-full", "99")
     made.table.write_bytes(partition_table(order.layout))
     (folder / OTA_DATA_FILE).write_bytes(ota_data(order.ota_sequence))
-    (folder / "flasher_args.json").write_text(json.dumps(flasher_args(order), indent=4) + "\n", encoding="utf-8")
+    told = flasher_args(order)
+    (folder / "flasher_args.json").write_text(json.dumps(told, indent=4) + "\n", encoding="utf-8")
+    lines = [" ".join(told["write_flash_args"]), *(f"{offset} {file}" for offset, file in told["flash_files"].items())]
+    (folder / "flash_args").write_text("\n".join(lines) + "\n", encoding="utf-8")  # for `esptool ... @flash_args`
     return made
 
 

@@ -45,11 +45,11 @@ def plan_of(
         elif region.name not in same:
             action, why = Action.WRITE, "the device was not asked"
         elif same[region.name]:
-            action, why = Action.KEEP, f"the device's MD5 is the file's, {region.md5[:8]}"
+            action, why = Action.KEEP, "MD5 is the file's"
         elif kept and region.name in kept:
             action, why = Action.KEEP, kept[region.name]
         else:
-            action, why = Action.WRITE, f"the device's MD5 is not the file's, {region.md5[:8]}"
+            action, why = Action.WRITE, "MD5 is not the file's"
         found.append(PlannedRegion(region, action, why, (worn or {}).get(region.name, 0)))
     return tuple(found)
 
@@ -60,12 +60,12 @@ def to_write(plan: Sequence[PlannedRegion]) -> tuple[Region, ...]:
 
 
 def plan_lines(plan: Sequence[PlannedRegion]) -> list[str]:
-    """For people: one line for each region."""
+    """For people: one line for each region, within 80 columns; `3 writes` is the wear of it, counted from here."""
     width = max((len(planned.region.name) for planned in plan), default=0)
     lines = []
     for planned in plan:
         region = planned.region
-        worn = f"; written {planned.worn} times from here" if planned.worn else ""
+        worn = f"; {planned.worn} write{'s' * (planned.worn > 1)}" if planned.worn else ""
         flaw = f"; BROKEN: {region.flaw}" if region.flaw else ""
         size = f"{len(region.data):>9,} B"
         words = [f"{planned.action.value:<5}", f"{region.offset:#08x}", size, f"{region.name:<{width}}"]

@@ -291,7 +291,7 @@ class _Flashing:
             if any(there.get(namespace, {}).get(key) != value for key, value in values.items()):
                 return {}
         count = sum(len(values) for values in wanted.values())
-        return {NVS_REGION: f"all {count} provisioned values are there; the rest is the firmware's own memory"}
+        return {NVS_REGION: f"all {count} provisioned values are there"}
 
     def _refuse_flaws(self) -> None:
         broken = [region for region in self.regions if region.flaw]

@@ -85,6 +85,9 @@ def test_flasher_args_name_files_that_are_there(built: FirmwareSet) -> None:
     arguments = json.loads((built.folder / "flasher_args.json").read_text())
     assert list(arguments["flash_files"]) == ["0x0", "0x8000", "0xf000", "0x20000"]
     assert all((built.folder / file).is_file() for file in arguments["flash_files"].values())
+    options, *lines = (built.folder / "flash_args").read_text().splitlines()  # what esptool and others take as @file
+    assert options.split() == arguments["write_flash_args"]
+    assert dict(line.split() for line in lines) == arguments["flash_files"]
 
 
 def test_two_versions_differ_and_the_same_version_is_the_same(tmp_path: Path) -> None:
