@@ -189,8 +189,6 @@ class Device:
             ]
         return self._fail("link lost", now_ms)
 
-    # -- what the server says ----------------------------------------------------------------------
-
     def receive(self, message: object, now_ms: int) -> list[Effect]:
         """A decoded message of the server; what the firmware doesn't know is ignored."""
         if self.state not in ONLINE:
@@ -369,6 +367,10 @@ class Device:
         """Whole intervals after this wake began, and after now."""
         return self._wake.woken_at_ms + self.interval_ms * ((now_ms - self._wake.woken_at_ms) // self.interval_ms + 1)
 
+    def clock_set(self, by_ms: int) -> None:
+        """The clock was moved while no time passed: by it, the wake under way began that much later."""
+        self._wake.woken_at_ms += by_ms
+
     def power_loss(self, now_ms: int, back_at_ms: int | None = None) -> list[Effect]:
         """Power is gone until `back_at_ms`; None: until the next wake would be due. The card stays."""
         due_ms = self.next_wake_ms if self.state in (State.OFF, State.SLEEPING) else self._own_wake_ms(now_ms)
@@ -383,8 +385,6 @@ class Device:
         if self._hears(Event.RESET):
             self._enter(Event.RESET, now_ms)
         return [Disconnect(abrupt=True), *self.wake(now_ms, reason)]
-
-    # -- states ------------------------------------------------------------------------------------
 
     def _hears(self, event: Event) -> bool:
         return event in TRANSITIONS[self.state]

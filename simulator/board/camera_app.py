@@ -79,8 +79,10 @@ class CameraApp:
 
     def set_time(self, unix_ms: int) -> None:
         """Move the board's clock; a camera that is asleep wakes when its time has come by it."""
-        self._ahead_ms = unix_ms - self._unix_ms()
+        before_ms, self._ahead_ms = self._ahead_ms, unix_ms - self._unix_ms()
         device = self.device
+        if device is not None:
+            device.clock_set(self._ahead_ms - before_ms)
         if device is not None and device.state is State.SLEEPING and device.next_wake_ms is not None:
             self._host.wakes_in(max(_SLEEP_MS_MIN, device.next_wake_ms - self.now_ms))
 

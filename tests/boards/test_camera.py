@@ -156,6 +156,19 @@ def test_a_clock_that_is_moved_wakes_the_sleeper() -> None:
     play(story)
 
 
+def test_a_clock_that_is_set_in_a_wake_makes_no_sleep_shorter() -> None:
+    """An interval counts from the wake, by whatever clock: 3 h stay 3 h when the time is told after the boot."""
+
+    async def story(world: BoardWorld) -> None:
+        world.app.is_wifi_up = False
+        await world.expect("cam: wake 1")
+        world.app.set_time(world.app.now_ms + 2 * 3_600_000)
+        for_ms = int((await world.expect("cam: sleep for_ms=")).removeprefix("cam: sleep for_ms="))
+        assert 3 * 3_600_000 - 60_000 < for_ms <= 3 * 3_600_000
+
+    play(story, {"traits": '{"wifi_tries": 1, "wifi_try_ms": 100}'})
+
+
 def test_no_wifi_keeps_the_photo() -> None:
     async def story(world: BoardWorld) -> None:
         world.app.is_wifi_up = False
