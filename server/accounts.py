@@ -197,7 +197,7 @@ class Accounts:
             kind, expires_at = SignInKind.BROWSER, now + SESSION_MAX
             values = (digest_of(token), user[0], kind.value, user[2], self.new_token(), expires_at, None)
             await connection.execute(ACCOUNTS["begin_session"], *values)
-            await connection.execute(ACCOUNTS["forgive_attempts"], name, address)
+            await connection.execute(ACCOUNTS["forgive_attempts"], _tried(name), address)
         self._log("info", f"[Web] Signed in: {name} from {address}", device=None)
         return token
 
@@ -206,7 +206,7 @@ class Accounts:
         now = self._clock.now()
         async with self._store.transaction(now) as connection:
             await connection.execute(ACCOUNTS["lock_sign_in"])
-            seen = await connection.fetchrow(ACCOUNTS["attempts"], name, address, now - ATTEMPTS_WINDOW)
+            seen = await connection.fetchrow(ACCOUNTS["attempts"], _tried(name), address, now - ATTEMPTS_WINDOW)
             assert seen is not None
             if (
                 seen["of_both"] >= ATTEMPTS_OF_BOTH
@@ -215,7 +215,7 @@ class Accounts:
             ):
                 left = seen["oldest_at"] + ATTEMPTS_WINDOW - now
                 raise TooManyAttempts(max(1, int(left.total_seconds())))
-            await connection.execute(ACCOUNTS["note_attempt"], name, address)
+            await connection.execute(ACCOUNTS["note_attempt"], _tried(name), address)
             row = await connection.fetchrow(ACCOUNTS["user_by_name"], name)
         return None if row is None else (row["user_id"], row["password_hash"], row["role"])
 
@@ -267,6 +267,11 @@ async def _company(connection: Connection, name: str) -> UUID:
         raise AccountRefused(f"company {name!r}: {found} of that name in the table companies, needed is one")
     company_id: UUID = rows[0]["company_id"]
     return company_id
+
+
+def _tried(name: str) -> str:
+    """What stands for a name among the attempts: somebody may have typed a password into its field."""
+    return digest_of(name)[:16]
 
 
 def _meant(scope: str) -> str:

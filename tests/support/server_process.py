@@ -23,10 +23,13 @@ PATIENCE_S = 60.0
 class ServerProcess:
     """One server; `ready_line` is what it printed when it was ready."""
 
-    def __init__(self, folder: Path, *options: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *options: str, environment: dict[str, str] | None = None, insecure_local: bool = True
+    ) -> None:
         self._log = (folder / "server.log").open("ab")
+        local = ["--insecure-local"] if insecure_local else []
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "harness.cli", "serve", "--http", "127.0.0.1:0", "--insecure-local", *options],
+            [sys.executable, "-P", "-m", "harness.cli", "serve", "--http", "127.0.0.1:0", *local, *options],
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
