@@ -22,6 +22,7 @@ class Stock:
     """The picture as what stands around the marks: a photo is these pieces, joined by its mark."""
 
     pieces: tuple[bytes, ...]
+    mark_bytes: int
     prepared: dict[int, tuple[bytes, int, bytes]]
     """For a chunk with one mark: Base64 before it, its place in the photo, Base64 behind it."""
 
@@ -44,7 +45,12 @@ def stock_of(size_bytes: int, chunk_bytes: int, seed: int) -> Stock:
             if (place - chunk) % 3 == 0:
                 behind = jpeg[last : chunk + chunk_bytes]
                 prepared[number] = _base64(jpeg[chunk:place]), place, _base64(behind)
-    return Stock((*pieces, jpeg[last:]), prepared)
+    mark_bytes = _MARK_BYTES
+    if not pieces:  # a photo so small that its comment has no room for a whole mark
+        mark_bytes = max(0, min(stop, size_bytes) - start)
+        pieces.append(jpeg[:start])
+        last = start + mark_bytes
+    return Stock((*pieces, jpeg[last:]), mark_bytes, prepared)
 
 
 def _base64(data: bytes) -> bytes:
@@ -70,7 +76,8 @@ class StockCamera:
 
     def __call__(self, wake_number: int, counter: int) -> bytes:
         stock = stock_of(self.size_bytes, self.chunk_bytes, self.seed)
-        mark = hashlib.blake2b(f"{self.seed}/{self.device_id}/{wake_number}".encode(), digest_size=_MARK_BYTES).digest()
+        name = f"{self.seed}/{self.device_id}/{wake_number}".encode()
+        mark = hashlib.blake2b(name, digest_size=_MARK_BYTES).digest()[: stock.mark_bytes]
         return mark.join(stock.pieces)
 
 
