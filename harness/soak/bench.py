@@ -7,6 +7,9 @@ that went on and in the one that was resumed.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +18,6 @@ from typing import Any, Final
 from harness.bench.clock import ScenarioClock
 from harness.bench.embedded import EmbeddedBench
 from harness.bench.embedded_levers import LATENCY_US, ServerPlace
-from harness.bench.postgres import run_blocking
 from harness.bench.postgres_cluster import SERVER, Cluster
 from harness.dut.simulated import SimulatedDut
 from harness.history import History
@@ -93,6 +95,7 @@ class SoakBench(EmbeddedBench):
         self._rows = rows
         self._leg = 0
         self._may_others_start = False
+        self._copying = ThreadPoolExecutor(1, "soak-copying")  # asyncpg keeps what each thread's rows were made of
         self.connections_left = 0
         """Most that a stopped server has left open to its database."""
 
@@ -127,7 +130,7 @@ class SoakBench(EmbeddedBench):
         if self._rows is None:
             await super().fill()
         else:
-            run_blocking(copy_in(self._cluster, self._database, self._rows))
+            self._copied(copy_in(self._cluster, self._database, self._rows))
 
     def recall(self) -> None:
         """The cameras remember what they were when parked. Call it once all of them are there."""
@@ -139,16 +142,26 @@ class SoakBench(EmbeddedBench):
         self._set_timers()
         self._begun = None
 
+    async def stop(self) -> None:
+        """As any embedded bench."""
+        await super().stop()
+        self._copying.shutdown()
+
     def forget_crashed(self) -> None:
-        """What crashed servers left in memory goes."""
+        """What crashed servers left in memory goes, and what nobody waits for any more."""
         self._loop.forget_buried()
+        self._loop.forget_cancelled()
 
     # -- parking ---------------------------------------------------------------------------------------
 
     @property
     def is_quiet(self) -> bool:
         """Every camera sleeps for a while, and nothing is on its way to a server."""
-        soon_ms = self.clock.now_ms() + QUIET_MS
+        return self.is_quiet_for(QUIET_MS)
+
+    def is_quiet_for(self, while_ms: int) -> bool:
+        """As `is_quiet`, and no camera wakes within that time."""
+        soon_ms = self.clock.now_ms() + while_ms
         return not self._is_under_way() and all(_sleeps_until(dut, soon_ms) for dut in self.duts)
 
     async def park(self) -> ParkedBench:
@@ -159,6 +172,7 @@ class SoakBench(EmbeddedBench):
             if server.app is not None:
                 await self._stop_gracefully(server)
         await self.pass_time(self.clock.now_ms() + SILENCE_MS)
+        self._gate.passes.clear()  # those of incarnations that are gone would add up
         self.connections_left = max(self.connections_left, await self._left_open())
         self._begin_leg(self._leg + 1)
         return ParkedBench(
@@ -181,7 +195,11 @@ class SoakBench(EmbeddedBench):
 
     def write_rows(self, folder: Path) -> None:
         """The database as files."""
-        run_blocking(copy_out(self._cluster, self._database, folder))
+        self._copied(copy_out(self._cluster, self._database, folder))
+
+    def _copied(self, work: Coroutine[Any, Any, None]) -> None:
+        """Waits for it in real time, on a loop of its own."""
+        self._copying.submit(asyncio.run, work).result()
 
     async def unpark(self) -> None:
         """Starts the servers; the cameras go on sleeping."""

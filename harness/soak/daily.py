@@ -20,7 +20,7 @@ from harness.history import Header, History
 from harness.ledger import CaptureFact, Outcome, StoredFact, reconciled
 from harness.observe import Observer
 from harness.soak.history import SoakHistory
-from harness.soak.machine import database_bytes_in_memory
+from harness.soak.machine import memory_of_database
 from harness.soak.order import DAY_MS
 
 WINDOW_MS: Final = 2 * DAY_MS
@@ -49,11 +49,13 @@ SELECT
     (SELECT count(*) FROM device_images WHERE status = 'receiving') AS images_receiving,
     (SELECT count(*) FROM device_images WHERE status = 'complete') AS images_complete,
     (SELECT count(*) FROM device_images WHERE status = 'failed') AS images_failed,
-    (SELECT coalesce(sum(retry_count), 0) FROM device_images) AS retries,
+    (SELECT count(*) FROM device_history WHERE event_type = 'image_timed_out') AS timeouts,
     (SELECT count(*) FROM device_commands WHERE command_type = 'retry_image') AS retry_commands,
     (SELECT count(*) FROM device_alerts) AS alerts,
     (SELECT count(*) FROM device_image_chunks) AS rows_chunks,
     (SELECT count(*) FROM device_image_chunks_aside) AS rows_chunks_aside,
+    (SELECT count(*) FROM device_image_chunks_aside a JOIN device_images i USING (image_id)
+        WHERE a.attempt < i.attempt - 3) AS rows_aside_beyond,
     (SELECT count(*) FROM device_image_chunks_staged) AS rows_chunks_staged,
     (SELECT count(*) FROM device_image_chunks_staged WHERE received_at < $1) AS rows_chunks_forgotten,
     (SELECT count(*) FROM device_image_chunks c JOIN device_images i USING (image_id) WHERE i.status = 'complete')
@@ -157,10 +159,11 @@ class Daily:
         row = await measures(self._observer, self._bench.clock.now())
         (latency,) = await self._observer.fetch(_LATENCY, since)
         held = sum(len(dut.pending) for dut in self._bench.duts)
-        backends = [int(found["pid"]) for found in await self._observer.fetch(_BACKENDS)]
+        memory = memory_of_database(int(found["pid"]) for found in await self._observer.fetch(_BACKENDS))
         return {
             **row,
-            "database_memory_bytes": database_bytes_in_memory(backends),
+            "database_memory_bytes": memory.all_bytes,
+            "database_own_bytes": memory.own_bytes,
             "table_bytes": {str(found["name"]): int(found["bytes"]) for found in await self._observer.fetch(_SIZES)},
             **{name: round(float(value), 3) for name, value in latency.items()},
             "images_captured": self.captured,

@@ -16,7 +16,7 @@ from harness.bench import Bench
 from harness.expectations import Finding
 from harness.nemesis import all_kinds, planned_day
 from harness.runner import StepFailed
-from harness.soak.bench import SoakBench
+from harness.soak.bench import QUIET_MS, SoakBench
 from harness.soak.checkpoint import Checkpoint, Progressed, add_sample, commit, is_due, samples_of
 from harness.soak.checkpoint import begin as begin_draft
 from harness.soak.coverage import Coverage
@@ -34,6 +34,10 @@ HOUR_MS: Final = 3_600_000
 REST_WITHIN_MS: Final = HOUR_MS
 REST_LOOK_MS: Final = 2_000
 """A day ends at the first instant at which everybody sleeps; a fleet that never does gets no checkpoint."""
+
+SETTLING_MS: Final = 7 * 60_000
+"""Statements of a server's connections are forgotten after 5 minutes, timers of a wake sooner: a day on which they were
+counted would look larger than one on which they were not."""
 
 
 @dataclass(slots=True)
@@ -90,7 +94,9 @@ class _Life:
             for day in range(self._setting.days, self._setting.order.days):
                 sample = await self._day(day, acting)
                 if is_due(day + 1) and not self._setting.was_stopped:
-                    await self._checkpoint()
+                    await self._checkpoint(sample)
+                else:
+                    add_sample(self._setting.folder, sample)
                 self._setting.tell(DayEnded(day=day + 1, sample=sample))
                 if self._setting.was_stopped:
                     break
@@ -149,6 +155,8 @@ class _Life:
         until_ms = bench.clock.now_ms() + REST_WITHIN_MS
         while not self._is_quiet() and bench.clock.now_ms() < until_ms:
             await bench.pass_time(bench.clock.now_ms() + REST_LOOK_MS)
+        if self._parking is not None and self._parking.is_quiet_for(SETTLING_MS + QUIET_MS):
+            await bench.pass_time(bench.clock.now_ms() + SETTLING_MS)
 
     def _is_quiet(self) -> bool:
         is_quiet = all_asleep(self._bench) if self._parking is None else self._parking.is_quiet
@@ -156,12 +164,20 @@ class _Life:
 
     # -- checkpoints -------------------------------------------------------------------------------------
 
-    async def _checkpoint(self) -> None:
-        """Parks the bench and writes everything down. In every run: a resumed one is equal to one that went on."""
+    async def _checkpoint(self, sample: dict[str, Any]) -> None:
+        """Parks the bench and writes everything down. In every run: a resumed one is equal to one that went on.
+
+        With the servers away, what they hold by their age is no part of the memory: that is the figure that is judged.
+        """
         bench, setting = self._parking, self._setting
         if bench is None or not self._is_quiet():
+            add_sample(setting.folder, sample)
             return
         parked = await bench.park()
+        bench.forget_crashed()
+        give_back()
+        sample["kept_bytes"] = self._heap_bytes()
+        add_sample(setting.folder, sample)
         draft = begin_draft(setting.folder, setting.days)
         bench.write_rows(draft)
         progressed = Progressed(
@@ -221,6 +237,7 @@ class _Life:
             "wakes": counts["wake"],
             "messages": counts["message"],
             "heap_bytes": self._heap_bytes(),
+            "kept_bytes": 0,
             "rss_bytes": rss_bytes(),
             "server_rss_bytes": self._rss_bytes_of(getattr(self._bench, "servers", ())),
             "broker_rss_bytes": self._rss_bytes_of(filter(None, (getattr(self._bench, "broker", None),))),
@@ -228,9 +245,9 @@ class _Life:
             "wall_s": self._setting.costs.wall_s(),
             **self._striker.taken(),
         }
-        add_sample(self._setting.folder, sample)
         self._setting.days = day + 1
         if violations:
+            add_sample(self._setting.folder, sample)
             self._setting.tell(DayEnded(day=day + 1, sample=sample))
             name, violation = violations[0]
             found = "; ".join(f"{check}: {item.device} {item.text}" for check, item in violations[:10])

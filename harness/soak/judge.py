@@ -1,15 +1,15 @@
 """Does anything grow? Thresholds over the days of a soak; what they say decides the exit code. Pure.
 
 A slope is the median of the slopes between all pairs of days (Theil and Sen), after a warm-up in which caches and cards
-fill, so one odd day does not decide. How sure it is follows from how far the days lie off that line: a slope over its
-limit fails where it is over by more than twice its standard error, and says nothing where it is not.
+fill, so one odd day does not decide. How sure it is follows from the ranks of those slopes: their 95 % interval below
+the limit holds, above it fails, and one that has the limit in it proves neither.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import floor, inf, sqrt
 from statistics import median
 from typing import Any, Final
 
@@ -25,10 +25,10 @@ PAIRED_DAYS_MAX: Final = 400
 
 TOO_FEW: Final = "too few days"
 NOT_PROVEN: Final = "not proven"
-"""Over the limit, but within the error of the measurement."""
+"""The limit lies within the error of the measurement."""
 
-SURE: Final = 2.0
-"""Standard errors."""
+SURE: Final = 1.96
+"""Standard deviations to either side of a mean that have 95 % of all values between them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,33 +47,42 @@ def warm_up_days(days: int, cards_full_after: int) -> int:
     return max(cards_full_after, days // WARM_UP_SHARE)
 
 
-def slope(values: Sequence[float]) -> float:
-    """The median growth from one value to the next; 0 for fewer than two."""
-    thinned = _thinned(values)
-    slopes = [
+Series = Sequence[tuple[float, float]]
+"""(day, value), by day."""
+
+
+def slope(series: Series) -> float:
+    """The median growth a day; 0 for fewer than two days."""
+    slopes = _slopes(series)
+    return median(slopes) if slopes else 0.0
+
+
+def slope_interval(series: Series) -> tuple[float, float]:
+    """The slope lies in between with 95 % certainty: Sen's interval, by the ranks of the slopes of all pairs."""
+    slopes = sorted(_slopes(series))
+    days = len(_thinned(series))
+    spread = SURE * sqrt(days * (days - 1) * (2 * days + 5) / 18)
+    below = floor((len(slopes) - spread) / 2)
+    if below < 0:
+        return -inf, inf
+    return slopes[below], slopes[len(slopes) - 1 - below]
+
+
+def _slopes(series: Series) -> list[float]:
+    thinned = _thinned(series)
+    return [
         (later - earlier) / (there - here)
         for index, (here, earlier) in enumerate(thinned)
         for there, later in thinned[index + 1 :]
     ]
-    return median(slopes) if slopes else 0.0
 
 
-def slope_error(values: Sequence[float], found: float) -> float:
-    """The standard error of that slope, from the median distance of the values to their line."""
-    thinned = _thinned(values)
-    if len(thinned) < 3:
-        return float("inf")
-    offsets = [value - found * day for day, value in thinned]
-    middle = median(offsets)
-    spread = 1.4826 * median(abs(offset - middle) for offset in offsets)
-    days = [day for day, _ in thinned]
-    mean = sum(days) / len(days)
-    return spread / sqrt(sum((day - mean) ** 2 for day in days))
+def _thinned(series: Series) -> Series:
+    return series[:: -(-len(series) // PAIRED_DAYS_MAX) or 1]
 
 
-def _thinned(values: Sequence[float]) -> list[tuple[int, float]]:
-    step = -(-len(values) // PAIRED_DAYS_MAX) or 1
-    return list(enumerate(values))[::step]
+def _series(samples: Sequence[Mapping[str, Any]], column: str) -> Series:
+    return [(float(sample["day"]), float(sample[column])) for sample in samples]
 
 
 def judgements(
@@ -82,16 +91,16 @@ def judgements(
     """Every threshold, over the days' samples and the one after the drain."""
     warm = samples[warm_up_days(len(samples), cards_full_after) :]
     has_servers = any(sample.get("server_rss_bytes") for sample in samples)
-    knows_heap = all(sample["heap_bytes"] for sample in samples)
     whose = "simulator" if has_servers else "simulator and server, one process"
-    found = [_memory(f"memory of {whose}", warm, "heap_bytes" if knows_heap else "rss_bytes", devices)]
+    found = [_memory(f"memory of {whose}", _memory_series(samples, warm), devices)]
     if has_servers:
-        found.append(_memory("memory of the servers", warm, "server_rss_bytes", devices))
+        found.append(_memory("memory of the servers", _series(warm, "server_rss_bytes"), devices))
     found.append(_connections(warm))
     for name, column in (
         ("connections left by stopped servers", "connections_left"),
         ("chunks of complete images left behind", "rows_left_behind"),
         ("chunks staged for over a day", "rows_chunks_forgotten"),
+        ("chunks of damaged copies beyond the newest 3 of an image", "rows_aside_beyond"),
     ):
         if column in final:
             left = final[column]
@@ -99,27 +108,33 @@ def judgements(
     return found
 
 
-def _memory(name: str, warm: Sequence[Mapping[str, Any]], column: str, devices: int) -> Judgement:
-    values = [float(sample[column]) for sample in warm]
-    per_day = slope(values)
-    found, error = per_day / max(devices, 1), slope_error(values, per_day) / max(devices, 1)
+def _memory_series(samples: Sequence[Mapping[str, Any]], warm: Sequence[Mapping[str, Any]]) -> Series:
+    """Of the days on which the servers were away, all of one age, where they are enough; else of every day."""
+    parked = [sample for sample in warm if sample["kept_bytes"]]
+    if len(parked) >= DAYS_TO_JUDGE_MIN:
+        return _series(parked, "kept_bytes")
+    return _series(warm, "heap_bytes" if all(sample["heap_bytes"] for sample in samples) else "rss_bytes")
+
+
+def _memory(name: str, values: Series, devices: int) -> Judgement:
+    found = slope(values) / max(devices, 1)
+    low, high = (edge / max(devices, 1) for edge in slope_interval(values))
     holds: bool | None = None
-    if len(values) >= DAYS_TO_JUDGE_MIN:
-        is_over = found > SLOPE_MAX_BYTES
-        holds = (False if found - SURE * error > SLOPE_MAX_BYTES else None) if is_over else True
+    if len(values) >= DAYS_TO_JUDGE_MIN and not low <= SLOPE_MAX_BYTES < high:
+        holds = high <= SLOPE_MAX_BYTES
     text = f"{found / 1_000:.2f} MB in 1,000 camera days" if len(values) > 1 else "no slope"
-    if holds is not None or len(values) >= DAYS_TO_JUDGE_MIN:
-        text += f" (standard error {error / 1_000:.2f}), over {len(values)} days"
+    if len(values) >= DAYS_TO_JUDGE_MIN:
+        text += f" (95 % sure: {low / 1_000:.2f} to {high / 1_000:.2f}), over {len(values)} days"
     limit = f"slope at most {SLOPE_MAX_BYTES / 1_000:g} MB in 1,000 camera days"
     doubt = NOT_PROVEN if len(values) >= DAYS_TO_JUDGE_MIN else TOO_FEW
     return Judgement(name=name, limit=limit, found=text, holds=holds, doubt=doubt)
 
 
 def _connections(warm: Sequence[Mapping[str, Any]]) -> Judgement:
-    opened = [float(sample["connections"]) for sample in warm]
+    opened = _series(warm, "connections")
     return Judgement(
         name="open connections to the database",
         limit="no growth",
-        found=f"{opened[0]:g} to {opened[-1]:g}" if opened else "no day",
+        found=f"{opened[0][1]:g} to {opened[-1][1]:g}" if opened else "no day",
         holds=slope(opened) <= 0 if len(opened) >= DAYS_TO_JUDGE_MIN else None,
     )

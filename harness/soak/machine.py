@@ -23,20 +23,32 @@ def rss_bytes(pid: int | None = None) -> int:
         return 0
 
 
-def database_bytes_in_memory(backends: Iterable[int]) -> int:
+@dataclass(frozen=True, slots=True)
+class DatabaseMemory:
+    """Of a PostgreSQL's processes. `own_bytes` is without shared memory: buffers that fill up are no growth."""
+
+    all_bytes: int
+    own_bytes: int
+
+
+def memory_of_database(backends: Iterable[int]) -> DatabaseMemory:
     """What these processes of a PostgreSQL on this machine take, shared pages counted once; 0 where nobody can say."""
-    return sum(map(_share_bytes, backends))
+    found = [_pages(pid) for pid in backends]
+    return DatabaseMemory(
+        all_bytes=sum(pages.get("Pss", 0) for pages in found),  # a page that ten processes have is a tenth for each
+        own_bytes=sum(pages.get("Private_Clean", 0) + pages.get("Private_Dirty", 0) for pages in found),
+    )
 
 
-def _share_bytes(pid: int) -> int:
-    """Proportional share: a page that ten processes have counts a tenth for each."""
+def _pages(pid: int) -> dict[str, int]:
+    """Bytes by kind, from the kernel's sums; nothing for what is no process of PostgreSQL here."""
     try:
         if not Path(f"/proc/{pid}/comm").read_text().startswith("postgres"):
-            return 0  # a database on another machine: the number means somebody else here
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            return {}  # a database on another machine: the number means somebody else here
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+        return {}
+    return {name.rstrip(":"): int(size) * 1024 for name, size, *_ in map(str.split, lines)}
 
 
 class _Mallinfo2(ctypes.Structure):

@@ -13,7 +13,7 @@ from harness.soak.plot import COLOURS_MAX, Window, plot
 from harness.soak.seldom import reason
 
 _STYLE: Final = """
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 16px; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 16px; }
 figure { margin: 0; padding: 12px; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
 figcaption { font-weight: 600; margin-bottom: 4px; } svg { width: 100%; height: auto; display: block; }
 svg text { fill: var(--dim); font-size: 15px; } .grid { stroke: var(--line); } .fault { fill: var(--fault); }
@@ -26,7 +26,8 @@ polyline.c3 { stroke: var(--c3); } polyline.c4 { stroke: var(--c4); } polyline.c
 polyline.c0, polyline.c1, polyline.c2, polyline.c3, polyline.c4, polyline.c5 { fill: none; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 14px; font-size: 13px; color: var(--dim); }
 .legend i { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 5px; }
-.tables { display: grid; grid-template-columns: repeat(auto-fit, minmax(360px, 1fr)); gap: 16px; align-items: start; }
+.tables { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(360px, 100%), 1fr)); gap: 16px; }
+.tables table + table { margin-top: 16px; }
 """
 
 _OUTAGE_WORDS: Final = ("server", "broker", "database")
@@ -141,8 +142,8 @@ def _of_images(samples: Sequence[Mapping[str, Any]]) -> Figures:
 
 def _of_work(samples: Sequence[Mapping[str, Any]]) -> Figures:
     yield "Wake cycles a day", "", {"wakes": _a_day(samples, "wakes")}
-    retries = {"retries": "retries", "commands": "retry_commands", "alerts": "alerts"}
-    yield "Retries a day", "", {word: _a_day(samples, name) for word, name in retries.items()}
+    retries = {"timeouts": "timeouts", "retry commands": "retry_commands", "alerts": "alerts"}
+    yield "Timeouts and retries a day", "", {word: _a_day(samples, name) for word, name in retries.items()}
     words = sorted({kind.split(" ")[0] for sample in samples for kind in sample["faults"]})
     faults: dict[str, list[float]] = {"all": [float(sum(sample["faults"].values())) for sample in samples]}
     for group in (*_OUTAGE_WORDS, "wifi"):
@@ -165,7 +166,8 @@ def _of_memory(samples: Sequence[Mapping[str, Any]]) -> Figures:
         names = {"server": "server_rss_bytes", "broker": "broker_rss_bytes"}
         yield "Memory of server and broker", "MB", {word: _column(samples, n, 1e-6) for word, n in names.items()}
     if any(sample["database_memory_bytes"] for sample in samples):
-        yield "Memory of PostgreSQL", "MB", {"all its processes": _column(samples, "database_memory_bytes", 1e-6)}
+        names = {"with shared buffers, which fill up": "database_memory_bytes", "without": "database_own_bytes"}
+        yield "Memory of PostgreSQL", "MB", {word: _column(samples, name, 1e-6) for word, name in names.items()}
     yield "Open database connections", "", {"connections": _column(samples, "connections")}
 
 
@@ -180,20 +182,23 @@ def _of_tables(samples: Sequence[Mapping[str, Any]]) -> Figures:
     yield "Rows of the tables that keep records", "", {name: _column(samples, f"rows_{name}") for name in kept}
 
 
+_PARTS: Final = (
+    {"catalogue": "The catalogue of faults", "people": "What people did to the fleet"},
+    {"faults": "Faults by step of the protocol"},
+    {"server": "Moves of the server's table", "device": "Moves of the device's table"},
+)
+"""Columns of about one length."""
+
+
 def _coverage(document: Mapping[str, Any]) -> str:
-    titles = {
-        "catalogue": "The catalogue of faults",
-        "faults": "Faults by step of the protocol",
-        "server": "Moves of the server's table",
-        "device": "Moves of the device's table",
-        "people": "What people did to the fleet",
-    }
-    tables = []
-    for part, title in titles.items():
-        hits_by_name = document["coverage"].get(part, {})
-        rows = "".join(_hits(name, hits, _why_zero(document, part, name)) for name, hits in hits_by_name.items())
-        tables.append(f"<table><tr><th>{escape(title)}<th class='n'>Hits</tr>{rows}</table>")
-    return f'<div class="tables">{"".join(tables)}</div>'
+    columns = ("".join(_part(document, part, title) for part, title in parts.items()) for parts in _PARTS)
+    return f'<div class="tables">{"".join(f"<div>{tables}</div>" for tables in columns)}</div>'
+
+
+def _part(document: Mapping[str, Any], part: str, title: str) -> str:
+    hits_by_name = document["coverage"].get(part, {})
+    rows = "".join(_hits(name, hits, _why_zero(document, part, name)) for name, hits in hits_by_name.items())
+    return f"<table><tr><th>{escape(title)}<th class='n'>Hits</tr>{rows}</table>"
 
 
 def _hits(name: str, hits: int, why_zero: str) -> str:

@@ -290,6 +290,12 @@ class VirtualLoop(ClosedWorldLoop):
         self._end_buried()
         self._is_over = False
 
+    def forget_cancelled(self) -> None:
+        """Let go of timers that were cancelled before their time."""
+        self._scheduled = [timer for timer in self._scheduled if not timer.cancelled()]
+        heapq.heapify(self._scheduled)
+        self._timer_cancelled_count = 0
+
     def _end_buried(self) -> None:
         for task in self._graveyard:
             if isinstance(task, asyncio.Task) and not task.done():
