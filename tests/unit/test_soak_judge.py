@@ -32,6 +32,7 @@ def _verdicts(
             "day": day,
             "heap_bytes": size,
             "kept_bytes": rest,
+            "messages": 600 * day,
             "rss_bytes": 10**8,
             "connections": count,
             "server_rss_bytes": rss,
@@ -96,10 +97,31 @@ def test_what_is_not_proven_is_not_called_too_few_days() -> None:
     noisy = _measured(1_500, seed=3, noise=100_000)
     doubts = []
     for days in (noisy, noisy[:10]):
-        samples = [{"day": n, "heap_bytes": size, "kept_bytes": 0, "connections": 3} for n, size in enumerate(days)]
+        samples = [
+            {"day": n, "heap_bytes": size, "kept_bytes": 0, "messages": n, "connections": 3}
+            for n, size in enumerate(days)
+        ]
         (one, *_) = judgements(samples, CLEAN, devices=DEVICES, cards_full_after=8)
         doubts.append((one.holds, one.doubt))
     assert doubts == [(None, "not proven"), (None, "too few days")]
+
+
+def test_busy_days_are_no_growth() -> None:
+    rng = Rng("busy")
+    work = [rng.between(300, 900) for _ in range(30)]
+    for leak, holds in ((0, True), (2_000, False)):
+        samples = [
+            {
+                "day": day + 1,
+                "kept_bytes": 60_000_000 + 400 * work[day] + leak * DEVICES * day + rng.between(0, 5_000),
+                "heap_bytes": 1,
+                "messages": sum(work[: day + 1]),
+                "connections": 3,
+            }
+            for day in range(30)
+        ]
+        (one, *_) = judgements(samples, CLEAN, devices=DEVICES, cards_full_after=8)
+        assert one.holds is holds, one.found
 
 
 def test_days_on_which_the_servers_were_away_are_judged_where_they_are_enough() -> None:
@@ -114,6 +136,11 @@ def test_a_warm_up_is_left_out() -> None:
     days = 30
     grown = [10**8 + 5_000_000 * min(day, warm_up_days(days, 8)) for day in range(days)]
     assert _verdicts(grown)[MEMORY] is True
+
+
+@pytest.mark.parametrize("days", [0, 1, 8, 9, 10, 11])
+def test_a_soak_may_be_short(days: int) -> None:
+    assert _verdicts([10**8] * days)[MEMORY] is None
 
 
 def test_too_few_days_say_nothing() -> None:
