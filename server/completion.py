@@ -69,10 +69,10 @@ class Completion:
 
     async def _examined(self, row: asyncpg.Record) -> Finding:
         image_id, mac, data = row["image_id"], row["device_mac"], row["data"] or b""
-        flaw = await self._flaw(data, row["image_size"], (row["metadata"] or {}).get("image_sha256"))
+        sha256, announced = sha256_of(data), (row["metadata"] or {}).get("image_sha256")
+        flaw = await self._flaw(data, row["image_size"], is_announced=announced in (None, sha256))
         if flaw is not None:
             return Finding(image_id=image_id, mac=mac, flaw=flaw)
-        sha256 = sha256_of(data)
         return Finding(image_id=image_id, mac=mac, flaw=None, sha256=sha256, object_key=object_key(sha256), data=data)
 
     async def keep(self, findings: Iterable[Finding]) -> None:
@@ -94,9 +94,9 @@ class Completion:
             rows.append((*named, len(finding.data), width, height, self._dedup))
         await connection.executemany(WRITE["complete_image"], rows)
 
-    async def _flaw(self, data: bytes, size_bytes: int | None, announced_sha256: object) -> str | None:
+    async def _flaw(self, data: bytes, size_bytes: int | None, *, is_announced: bool) -> str | None:
         if size_bytes is not None and len(data) != size_bytes:
             return f"{len(data)} bytes instead of the announced {size_bytes}"
-        if announced_sha256 is not None and sha256_of(data) != announced_sha256:
+        if not is_announced:
             return "SHA-256 differs from the announced one"
         return flaw_of_markers(data) or await self._offload.decode_flaw(data)

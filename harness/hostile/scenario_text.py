@@ -86,7 +86,7 @@ async def sql_role(server: AttackedServer, *, is_quick: bool) -> list[Figure]:
     return [
         Figure(
             id="S8 role",
-            title="The same SQL past the guard, as the role that asks",
+            title="SQL of scenarios that the guard never saw, as the role that asks",
             found=f"{count} queries, {ran} answered, {len(effects)} with an effect, {len(slow)} slower than allowed",
             limit=f"0 effects, each within {ANSWER_WITHIN_S:g} s",
             holds=not effects and not slow,
