@@ -130,6 +130,9 @@ class _Life:
                 self._setting.was_stopped = True
                 break
         else:
+            if is_due(day + 1):
+                for dut in bench.duts:
+                    dut.heal()  # parking does; an empty battery is renewed by that, and its camera wakes in the middle
             await self._come_to_rest()
         return await self._end_of_day(day)
 
