@@ -20,7 +20,7 @@ LINE_LENGTH_CHARS_MAX: Final = 120
 
 LONGER: Final[dict[str, int]] = {
     "tests/unit/test_device.py": 440,
-    "tests/unit/test_memory_network.py": 569,
+    "tests/unit/test_memory_network.py": 498,
 }
 """Files that are longer for now, with the length they must not pass. Only ever gets shorter."""
 

@@ -2,7 +2,7 @@ DO $$
 BEGIN
     IF to_regclass('device_images') IS NULL OR to_regprocedure('secure_table(regclass, text)') IS NULL
         OR NOT EXISTS (
-            SELECT FROM pg_attribute WHERE attrelid = 'device_images'::regclass AND attname = 'object_key'
+            SELECT FROM pg_attribute WHERE attrelid = to_regclass('device_images') AND attname = 'object_key'
         )
     THEN
         RAISE EXCEPTION 'the originals need the newest schema of the cameras'
