@@ -108,9 +108,7 @@ def test_the_culprit_is_named(bench: Bench, fault: str) -> None:
         bench.ask("reset")
     bench.ask(f"fault {fault}")
     if fault in BEFORE:
-        bench.ask(
-            "reset"
-        )  # it strikes at a start; whether esptool's own comes before or after its first look is chance
+        bench.ask("reset")  # it strikes at a start, and esptool may look before it starts the board
     result = flash(bench.order(After.PROVE if fault in AT_THE_START else After.STAY))
     assert verdict(result) == (WHILE_WRITING | AT_THE_START)[fault], (result.detail, result.failed_attempts)
 
