@@ -199,6 +199,12 @@ class SimulatedDut:
             change_firmware(self.device, self.profile, self._new_camera())
         self._new_links()
 
+    def follow_firmware(self) -> None:
+        """The device came from a checkpoint: link and dialect are those of the firmware that it runs."""
+        self.profile = self.device.profile
+        self.dialect = dialect_called(self.profile.dialect)
+        self._new_links()
+
     def reset(self, reason: str = "sw") -> None:
         """The chip restarts, for a reason of `esp_reset_reason_t`."""
         self.note("fault", action="reset", reason=reason)

@@ -139,6 +139,7 @@ class SoakBench(EmbeddedBench):
         for dut, memory in zip(self.duts, self._begun.duts, strict=True):
             for name, value in memory.items():
                 setattr(dut, name, value)
+            dut.follow_firmware()
         self._set_timers()
         self._begun = None
 

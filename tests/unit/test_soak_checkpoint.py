@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.bench.clock import Changes, ScenarioClock
+from harness.dut.simulated import SimulatedDut
 from harness.errors import UsageError
 from harness.soak.bench import ParkedBench
 from harness.soak.checkpoint import Progressed, begin, commit, is_due, locked, newest, read_order, write_order
-from harness.soak.order import SoakOrder
+from harness.soak.order import SoakOrder, plan_of_soak
 from harness.soak.parked import CheckpointDamaged, packed, unpacked
 from simulator.broker import Broker
 from simulator.camera import Camera
@@ -80,6 +85,35 @@ def test_a_camera_is_the_same_afterwards() -> None:
     assert again.state is device.state
     assert again.link_up(3_000) == device.link_up(3_000)
     assert again.card is again._sender._card, "what is shared stays shared"
+
+
+def test_a_camera_goes_on_with_the_firmware_that_it_runs() -> None:
+    """Its day's firmware speaks other topics than the one that its fleet began with, also before the next day comes."""
+
+    def new_dut() -> SimulatedDut:
+        planned = plan_of_soak(ORDER).devices[0]
+        history: Any = SimpleNamespace(append=lambda *_, **__: None)
+        links: Any = lambda settings, *_: settings  # noqa: E731
+        return SimulatedDut(
+            planned,
+            seed=7,
+            location="",
+            clock=ScenarioClock(0),
+            changes=Changes(),
+            history=history,
+            links=links,
+            broker=("broker", 1883),
+        )
+
+    async def body() -> None:
+        parked, again = new_dut(), new_dut()
+        parked.flash("esp32s3-cam@paper-v4")
+        assert again.link != parked.link
+        again.device = unpacked(packed(parked.device))
+        again.follow_firmware()
+        assert (again.profile, again.dialect, again.link) == (parked.profile, parked.dialect, parked.link)
+
+    asyncio.run(body())
 
 
 @pytest.mark.parametrize("harmful", [print, datetime.now, Path("/")])
