@@ -12,7 +12,7 @@ from typing import Any, Final
 import asyncpg
 
 from harness.bench.postgres_cluster import OWNER, READER, Cluster
-from harness.bench.template import SEARCH_PATH, ensure_template
+from harness.bench.template import SEARCH_PATH, ensure_template, place_in_history
 from harness.errors import Mistake, ScenarioError, did_you_mean
 from harness.plan import Plan
 from harness.plan_steps import Expect, InsertRows, Migrate, RowsSubject, RunSql, SqlSubject, StepPlan, UpdateRows
@@ -41,8 +41,13 @@ class _Place:
 async def check_sql(plans: Sequence[Plan], cluster: Cluster, template: str, database: str) -> None:
     """Raises ScenarioError with every statement and column that is not there; `database` is made and dropped."""
     mistakes: list[Mistake] = []
-    for revision in sorted({revision for _, _, revision in _steps(plans)} or {HEAD}):
-        place = template if revision == HEAD else await ensure_template(cluster, revision)
+    wanted = {revision for _, _, revision in _steps(plans)} or {HEAD}
+    older: str | None = None
+    for revision in sorted(wanted, key=place_in_history):
+        if revision == HEAD:
+            place = template
+        else:
+            place = older = await ensure_template(cluster, revision, base=older)
         await cluster.create_database(database, place)
         try:
             mistakes += await _mistakes(plans, cluster, database, revision)

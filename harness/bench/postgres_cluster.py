@@ -205,8 +205,12 @@ class Cluster:
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", name
             )
 
-    async def ensure_template(self, name: str, build: Callable[[str], Awaitable[None]]) -> None:
+    async def ensure_template(
+        self, name: str, build: Callable[[str], Awaitable[None]], *, base: str | None = None
+    ) -> None:
         """Makes a template unless it is there; `build` gets the owner's dsn. Processes that ask at once wait for one.
+
+        It begins as a copy of the template `base`, or empty.
 
         It is built under another name, so that one half made by a killed process is never used.
         """
@@ -216,7 +220,7 @@ class Cluster:
             if await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
                 return
             await self.drop_database(making)
-            await self.create_database(making)
+            await self.create_database(making, base)
             await build(self.dsn(making, OWNER))
             await self.mark_template(making)
             await connection.execute(f"ALTER DATABASE {quoted(making)} RENAME TO {quoted(name)}")

@@ -142,9 +142,10 @@ def _log_tail(folder: Path) -> str:
     return ""
 
 
-def stop_server(server: subprocess.Popen[bytes]) -> None:
-    """Fast, else immediate, else kill; returns when the process is gone."""
-    for number, wait_s in ((signal.SIGINT, 8.0), (signal.SIGQUIT, 4.0), (signal.SIGKILL, 4.0)):
+def stop_server(server: subprocess.Popen[bytes], *, is_kept: bool = True) -> None:
+    """Fast, else immediate, else kill; returns when the process is gone. A cluster that goes is not tidied up first."""
+    fast = ((signal.SIGINT, 8.0),) if is_kept else ()
+    for number, wait_s in (*fast, (signal.SIGQUIT, 4.0), (signal.SIGKILL, 4.0)):
         with contextlib.suppress(ProcessLookupError):
             server.send_signal(number)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -194,7 +195,7 @@ def main() -> int:
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         if server is not None:
-            stop_server(server)
+            stop_server(server, is_kept=False)
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
     return 0
