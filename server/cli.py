@@ -65,7 +65,7 @@ def serve(
     ] = 4,
     lanes: Annotated[
         int, typer.Option(envvar="WAKESTORM_LANES", min=1, max=64, help="Batches at once, of different devices.")
-    ] = 2,
+    ] = 1,
     monitor_every: Annotated[
         str,
         typer.Option(envvar="WAKESTORM_MONITOR_EVERY", metavar="DURATION", help="Timeouts are looked for this often."),
