@@ -194,13 +194,12 @@ class SimulatedDut:
         """Another firmware from its next wake on; what is on the card stays. Call it while it sleeps."""
         self.planned = replace(self.planned, profile=profile, traits={**self.planned.traits, **traits})
         self.profile = profile_of(self.planned)
-        self.dialect = dialect_called(self.profile.dialect)
         if self.device.profile != self.profile:
             change_firmware(self.device, self.profile, self._new_camera())
-        self._new_links()
+        self.follow_firmware()
 
     def follow_firmware(self) -> None:
-        """The device came from a checkpoint: link and dialect are those of the firmware that it runs."""
+        """Link and dialect are those of the firmware that the device runs, also where it came from a checkpoint."""
         self.profile = self.device.profile
         self.dialect = dialect_called(self.profile.dialect)
         self._new_links()

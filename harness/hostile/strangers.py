@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import urlencode
 
-from harness.bench import HttpAnswer
 from harness.hostile.figure import Figure
 from harness.hostile.stand import PASSWORD, AttackedServer
 from harness.machine import monotonic_s
@@ -39,7 +38,7 @@ FORM: Final = "application/x-www-form-urlencoded"
 async def http(server: AttackedServer, *, is_quick: bool) -> list[Figure]:
     """S9, S10, S12: strangers at the pages and the HTTP API."""
     viewer = await server.token("viewer")
-    routes = list(_routes(json.loads((await _asked(server, "GET", "/openapi.json")).body)))
+    routes = list(_routes(json.loads((await server.exchange("GET", "/openapi.json")).body)))
     return [
         await _closed(server, routes),
         await _roles(server, routes, viewer),
@@ -58,17 +57,11 @@ def _routes(described: dict[str, dict[str, dict[str, object]]]) -> Iterator[tupl
     yield from (("POST", form.replace("{id}", NOBODY)) for form in FORMS)
 
 
-async def _asked(
-    server: AttackedServer, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None
-) -> HttpAnswer:
-    return await server.exchange(method, path, headers, body)
-
-
 async def _closed(server: AttackedServer, routes: list[tuple[str, str]]) -> Figure:
     """Every route without a session."""
     wrong = []
     for method, path in routes:
-        answer = await _asked(server, method, path, None, b"{}" if method != "GET" else None)
+        answer = await server.exchange(method, path, None, b"{}" if method != "GET" else None)
         is_open = path.startswith(OPEN)
         guarded = answer.headers.get("x-content-type-options") == "nosniff" and (
             "default-src 'none'" in answer.headers.get("content-security-policy", "")
@@ -91,7 +84,7 @@ async def _roles(server: AttackedServer, routes: list[tuple[str, str]], viewer: 
     writes = [each for each in writes if each[1] not in ("/sign-out", "/functions/v1/monitor_image_timeouts")]
     wrong = []
     for method, path in writes:
-        answer = await _asked(server, method, path, {"authorization": f"Bearer {viewer}"}, b"{}")
+        answer = await server.exchange(method, path, {"authorization": f"Bearer {viewer}"}, b"{}")
         if answer.status != 403:
             wrong.append(f"{method} {path}: {answer.status}")
     return Figure(
@@ -121,7 +114,7 @@ async def _forged(server: AttackedServer) -> Figure:
             ({}, {"sec-fetch-site": "cross-site"}),
         ):
             said = {"cookie": cookie, "content-type": FORM, **headers}
-            answer = await _asked(server, "POST", form.replace("{id}", NOBODY), said, urlencode(fields).encode())
+            answer = await server.exchange("POST", form.replace("{id}", NOBODY), said, urlencode(fields).encode())
             count += 1
             if answer.status != 403:
                 wrong.append(f"{form} with {headers or fields}: {answer.status}")
@@ -137,13 +130,13 @@ async def _forged(server: AttackedServer) -> Figure:
 
 async def _signed_in(server: AttackedServer, name: str, given: dict[str, str]) -> dict[str, str]:
     """The cookies of a browser that has signed in."""
-    page = await _asked(server, "GET", "/sign-in", {"accept": "text/html"})
+    page = await server.exchange("GET", "/sign-in", {"accept": "text/html"})
     found = re.search(rb'name="csrf_token" value="([^"]+)"', page.body)
     token = found[1].decode() if found else ""
     cookies = given | {"wakestorm_form": token}
     said = {"cookie": "; ".join(f"{key}={value}" for key, value in cookies.items()), "content-type": FORM}
     form = urlencode({"csrf_token": token, "name": name, "password": PASSWORD}).encode()
-    answer = await _asked(server, "POST", "/sign-in", said, form)
+    answer = await server.exchange("POST", "/sign-in", said, form)
     session = re.search(r"wakestorm_session=([^;]+)", answer.headers.get("set-cookie", ""))
     if answer.status != 303 or session is None:
         raise RuntimeError(f"{name} can not sign in: {answer.status} {answer.body[:200]!r}")
@@ -154,7 +147,7 @@ async def _climbing(server: AttackedServer, viewer: str) -> Figure:
     """Paths that climb out of their folder."""
     wrong = []
     for path in CLIMBING:
-        answer = await _asked(server, "GET", path, {"authorization": f"Bearer {viewer}"})
+        answer = await server.exchange("GET", path, {"authorization": f"Bearer {viewer}"})
         if answer.status < 400 or b"root:" in answer.body or b"RIGHTS" in answer.body:
             wrong.append(f"{path}: {answer.status}")
     return Figure(
@@ -192,12 +185,12 @@ async def _guessing(server: AttackedServer) -> Figure:
 
 
 async def _wrong(server: AttackedServer, name: str) -> int:
-    page = await _asked(server, "GET", "/sign-in", {"accept": "text/html"})
+    page = await server.exchange("GET", "/sign-in", {"accept": "text/html"})
     found = re.search(rb'name="csrf_token" value="([^"]+)"', page.body)
     token = found[1].decode() if found else ""
     form = urlencode({"csrf_token": token, "name": name, "password": "not the password"}).encode()
     said = {"cookie": f"wakestorm_form={token}", "content-type": FORM}
-    return (await _asked(server, "POST", "/sign-in", said, form)).status
+    return (await server.exchange("POST", "/sign-in", said, form)).status
 
 
 async def _slow_talkers(server: AttackedServer) -> Figure:
@@ -208,7 +201,7 @@ async def _slow_talkers(server: AttackedServer) -> Figure:
         writer.write(b"POST /api/v1/projects HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nX: ")
         writers.append(writer)
     began_s = monotonic_s()
-    answer = await _asked(server, "GET", "/health")
+    answer = await server.exchange("GET", "/health")
     took_s = monotonic_s() - began_s
     for writer in writers:
         writer.transport.abort()

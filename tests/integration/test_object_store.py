@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import multiprocessing
-import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -25,6 +23,7 @@ from harness.bench.videos_rate import video_of_size
 from server.objects import ObjectStore, StoreFailed, object_key, sha256_of
 from server.offload import InlineOffload
 from tests.conftest import Database
+from tests.support.half_stored import store_half
 from tests.support.originals_world import jpeg, new_rig
 from tests.support.videos_world import API, new_yard
 
@@ -231,32 +230,12 @@ def test_a_folder_that_is_gone_is_a_failing_store(tmp_path: Path) -> None:
     asyncio.run(body())
 
 
-class _Deadly:
-    """A file whose reader dies in its middle."""
-
-    def __init__(self) -> None:
-        self._reads = 0
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return 64 << 20 if whence == 2 else 0
-
-    def read(self, size: int = -1) -> bytes:
-        self._reads += 1
-        if self._reads > 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return b"x" * (8 << 20)
-
-
-def _store_half(url: str) -> None:
-    asyncio.run(ObjectStore(url, InlineOffload()).put_file("videos/half", _Deadly()))  # type: ignore[arg-type]
-
-
 def test_what_a_killed_server_left_unfinished_on_s3_is_aborted(moto: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _to_s3(monkeypatch, moto)
     client = boto3.client("s3", endpoint_url=moto, region_name="us-east-1")
     client.create_bucket(Bucket=BUCKET)
     foreign = client.create_multipart_upload(Bucket=BUCKET, Key="elsewhere/videos/half")["UploadId"]
-    process = multiprocessing.get_context("spawn").Process(target=_store_half, args=(f"s3://{BUCKET}/killed",))
+    process = multiprocessing.get_context("spawn").Process(target=store_half, args=(f"s3://{BUCKET}/killed",))
     process.start()
     process.join(60)
     assert process.exitcode == -9

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import signal
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +17,7 @@ import pytest
 from server.objects import ObjectStore
 from server.offload import InlineOffload
 from tests.conftest import Database
+from tests.support.half_stored import store_half
 from tests.support.killed import SPAWN, Work, was_killed
 from tests.support.originals_world import Rig
 from tests.support.video_files import video
@@ -125,29 +124,8 @@ def test_kill_9_between_every_two_steps(migrated_database: Database, tmp_path: P
     assert _killed_everywhere(migrated_database, tmp_path, kind, range(1, 300)) > 5
 
 
-class _Deadly:
-    """A file that kills its reader after the first block."""
-
-    def __init__(self) -> None:
-        self._reads = 0
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return 64 << 20 if whence == 2 else 0
-
-    def read(self, size: int = -1) -> bytes:
-
-        self._reads += 1
-        if self._reads > 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return b"x" * (8 << 20)
-
-
-def _store_half(folder: str) -> None:
-    asyncio.run(ObjectStore(folder, InlineOffload()).put_file("videos/half", _Deadly()))  # type: ignore[arg-type]
-
-
 def test_a_server_killed_in_the_middle_of_a_file_leaves_no_object_and_its_rest_is_swept(tmp_path: Path) -> None:
-    process = SPAWN.Process(target=_store_half, args=(str(tmp_path),))
+    process = SPAWN.Process(target=store_half, args=(str(tmp_path),))
     process.start()
     process.join(300)
     assert process.exitcode == -9
