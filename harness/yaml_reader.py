@@ -1,13 +1,12 @@
 """YAML text to plain values, bounded in every direction, with the line of every value.
 
-Built on PyYAML's pure-Python event parser (never the C one: it dies of deep nesting) and on nothing above it: no
-resolver, no constructor. There are no aliases, anchors, tags, merge keys or second documents, so the size of the
-result is bounded by the size of the text. Where YAML 1.1 would guess (`no`, `12:30`, `010`), it asks for quotes.
+Built on PyYAML's event parsers, libyaml's where it is there, and on nothing above them: no composer (which dies of deep
+nesting), no resolver, no constructor. There are no aliases, anchors, tags, merge keys or second documents, so the size
+of the result is bounded by the size of the text. Where YAML 1.1 would guess (`no`, `12:30`, `010`), it asks for quotes.
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +19,9 @@ from harness.errors import Mistake
 TEXT_SIZE_BYTES_MAX: Final = 262_144
 DEPTH_MAX: Final = 20
 NODES_MAX: Final = 20_000
+NODES_AGAIN_MAX: Final = 5_000
+"""So many values are read a second time to say better what is wrong."""
+
 INTEGER_DIGITS_MAX: Final = 18
 MISTAKES_MAX: Final = 200
 """After so many the rest of a file is not read."""
@@ -68,31 +70,29 @@ def child(path: str, key: str | int) -> str:
 def read_yaml(data: bytes, file: str) -> YamlTree:
     """Reads one document. Never raises for bad text: what is wrong stands in `mistakes`.
 
-    libyaml reads ten times faster; where it stops, PyYAML's own parser says why, whose words and places are better.
+    libyaml reads ten times faster; where a text stops being YAML for it, PyYAML's own parser says why, whose words and
+    places are better, unless that is so far down that reading it again would take long.
     """
-    if _FASTEST is not yaml.SafeLoader:
-        reader = _Reader(file)
-        with contextlib.suppress(_Stop, yaml.YAMLError):
-            reader.read(data, _FASTEST)
-        if reader.tree.whole and not reader.tree.mistakes:
-            return reader.tree
     reader = _Reader(file)
-    try:
-        reader.read(data, yaml.SafeLoader)
-    except _Stop:
-        pass
-    except yaml.MarkedYAMLError as error:
+    error = reader.parse(data, _FASTEST)
+    if error is None:
+        return reader.tree
+    if _FASTEST is not yaml.SafeLoader and reader.nodes <= NODES_AGAIN_MAX:
+        again = _Reader(file, nodes_max=reader.nodes + NODES_AGAIN_MAX)
+        found = again.parse(data, yaml.SafeLoader)
+        if again.nodes <= again.nodes_max:
+            reader, error = again, found
+    if error is not None:
         reader.syntax_mistake(error, data)
-    except yaml.YAMLError as error:
-        reader.mistake(1, "", f"is not YAML: {str(error).splitlines()[0]}")
     return reader.tree
 
 
 class _Reader:
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, nodes_max: int = NODES_MAX) -> None:
         self.file = file
         self.tree = YamlTree()
         self.nodes = 0
+        self.nodes_max = nodes_max
         self.events: Iterator[yaml.Event] = iter(())
 
     def mistake(self, line: int, path: str, reason: str, hint: str | None = None) -> None:
@@ -100,7 +100,17 @@ class _Reader:
         if len(self.tree.mistakes) >= MISTAKES_MAX:
             raise _Stop
 
-    def read(self, data: bytes, loader: Any) -> None:
+    def parse(self, data: bytes, loader: Any) -> yaml.YAMLError | None:
+        """Reads as far as it goes; why the text stopped being YAML, if it did."""
+        try:
+            self._read(data, loader)
+        except _Stop:
+            pass
+        except yaml.YAMLError as error:
+            return error
+        return None
+
+    def _read(self, data: bytes, loader: Any) -> None:
         if len(data) > TEXT_SIZE_BYTES_MAX:
             self.mistake(1, "", f"the file has {len(data)} bytes", f"at most {TEXT_SIZE_BYTES_MAX}")
             raise _Stop
@@ -128,8 +138,8 @@ class _Reader:
         line = _line(event)
         self.tree.lines.setdefault(path, line)
         self.nodes += 1
-        if self.nodes > NODES_MAX:
-            self.mistake(line, "", f"the file has more than {NODES_MAX} values")
+        if self.nodes > self.nodes_max:
+            self.mistake(line, "", f"the file has more than {self.nodes_max} values")
             raise _Stop
         if depth > DEPTH_MAX:
             self.mistake(line, "", f"nested deeper than {DEPTH_MAX} levels")
@@ -217,14 +227,18 @@ class _Reader:
             return text
         return value
 
-    def syntax_mistake(self, error: yaml.MarkedYAMLError, data: bytes) -> None:
+    def syntax_mistake(self, error: yaml.YAMLError, data: bytes) -> None:
         """One mistake for the place where the text stops being YAML."""
+        if not isinstance(error, yaml.MarkedYAMLError):
+            reason = f"is not YAML: {str(error).splitlines()[0]}"
+            self.tree.mistakes.append(Mistake(self.file, 1, "", reason, None))
+            return
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else 1
         lines = data.decode("utf-8", "replace").splitlines()
         here = lines[line - 1] if line <= len(lines) else ""
         reason = f"is not YAML: {error.problem or error.context or 'unreadable'}"
-        self.mistake(line, "", reason, _hint(here, lines[: line - 1]))
+        self.tree.mistakes.append(Mistake(self.file, line, "", reason, _hint(here, lines[: line - 1])))
 
 
 def _hint(here: str, above: list[str]) -> str | None:

@@ -10,6 +10,7 @@ import msgspec
 from server.effects import LogHistory, Reply
 from server.session import Turn
 from server.view import DeviceView, ImageView, SessionView
+from server.wire.limits import MISSING_NOTED_MAX
 from server.wire.messages import Done, MissingChunks, Retry, Sleep
 from server.wire.states import HistoryCategory, HistoryEvent, HistorySeverity, ImageStatus
 
@@ -59,7 +60,7 @@ def session_row(session: SessionView, view: DeviceView) -> Row:
     return {
         "status_of_image": None if image is None else image.status,
         "chunks_of_image": None if image is None or image.is_complete else len(image.have),
-        "chunks_missing": image.missing() if image is not None and is_under_way else (),
+        "chunks_missing": image.first_missing(MISSING_NOTED_MAX) if image is not None and is_under_way else (),
         "session_id": session.session_id,
         "status": session.status,
         "hello_digest": session.hello_digest,

@@ -5,9 +5,11 @@ Plain records without I/O. `None` for a device_id means that no row exists yet. 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from uuid import UUID
 
 from server.wire.dialects import Dialect, dialect_named
@@ -80,7 +82,14 @@ class ImageView:
 
     def missing(self) -> tuple[int, ...]:
         """0-based indexes that are not there yet, ascending."""
-        return tuple(index for index in range(self.total_chunks or 0) if index not in self.have)
+        return tuple(self._missing())
+
+    def first_missing(self, count: int) -> tuple[int, ...]:
+        """No more than so many of them."""
+        return tuple(islice(self._missing(), count))
+
+    def _missing(self) -> Iterator[int]:
+        return (index for index in range(self.total_chunks or 0) if index not in self.have)
 
 
 SUPERSEDED = "superseded"

@@ -53,7 +53,7 @@ class BoardLink:
             over=self._over,
             note=self._noise,
         )
-        self.gate = MqttGate(world.broker, hooks, listen=world.listen)
+        self.gate = MqttGate(world.broker, hooks, device_id=planned.mac, listen=world.listen)
 
     async def open(self, *, with_line: bool) -> FaultProxy | None:
         """The gate listens; `with_line`: behind a proxy that does to bytes what faults of the line say."""

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from harness.dut.topic_guard import NotAllowed, TopicGuard
 from server.wire.mqtt_codec import Decoder, Disconnect, MalformedPacket, Packet, Puback, Publish, encode
 from simulator.fault import Begin, Cut, Deliver, LinkAction, PowerOff
 
@@ -104,10 +105,12 @@ class _Side:
 
 
 class MqttGate:
-    """One board's way to the broker. `is_open` False: nobody gets through, as without Wi-Fi."""
+    """One board's way to the broker, and to its own topics alone. `is_open` False: nobody gets through, as without
+    Wi-Fi."""
 
-    def __init__(self, broker: tuple[str, int], hooks: GateHooks, *, listen: str = "127.0.0.1") -> None:
+    def __init__(self, broker: tuple[str, int], hooks: GateHooks, *, device_id: str, listen: str = "127.0.0.1") -> None:
         self._broker = broker
+        self._device_id = device_id
         self._hooks = hooks
         self._listen = listen
         self._server: asyncio.Server | None = None
@@ -155,7 +158,7 @@ class MqttGate:
         except OSError:
             board.reset()
             return
-        way = _Way(board, _Side(broker_writer), self._hooks)
+        way = _Way(board, _Side(broker_writer), self._hooks, TopicGuard(self._device_id))
         way.task = asyncio.current_task()
         self._ways.add(way)
         try:
@@ -168,9 +171,10 @@ class MqttGate:
 class _Way:
     """One connection through the gate."""
 
-    def __init__(self, board: _Side, broker: _Side, hooks: GateHooks) -> None:
+    def __init__(self, board: _Side, broker: _Side, hooks: GateHooks, guard: TopicGuard) -> None:
         self.board = board
         self.broker = broker
+        self.guard = guard
         self._hooks = hooks
         self._pumps: list[asyncio.Task[None]] = []
         self.task: asyncio.Task[None] | None = None
@@ -242,7 +246,9 @@ class _Pump:
     async def work(self) -> None:
         """Passes packets on until the end, or until a fault ends it."""
         try:
-            while (packet := await self._waiting.get()) is not None:
+            while (waiting := await self._waiting.get()) is not None:
+                if (packet := self._guarded(waiting)) is None:
+                    continue
                 if isinstance(packet, Publish) and packet.qos < 2:
                     await self._publish(packet)
                 else:
@@ -251,6 +257,21 @@ class _Pump:
                     await self._target.writer.drain()
         except (_Broken, OSError):
             return
+
+    def _guarded(self, packet: Packet) -> Packet | None:
+        """The packet as it may go on; None where it was answered here."""
+        if self._direction == "down":
+            return self._way.guard.down(packet)
+        try:
+            judged = self._way.guard.up(packet)
+        except NotAllowed as refusal:
+            self._hooks.note(str(refusal))
+            raise _Broken("not allowed") from None
+        if judged.note:
+            self._hooks.note(judged.note)
+        if judged.answer is not None:
+            self._source.send(judged.answer)
+        return judged.onward
 
     async def _publish(self, message: Publish) -> None:
         begins: list[Begin] = []

@@ -1,4 +1,5 @@
-"""Brokers with doors: the simulated one and mosquitto, with the logins of the isolation matrix."""
+"""Brokers with doors: the simulated one and mosquitto, with the logins of the isolation matrix; and one without rules,
+behind the gates that a bench with boards puts before it."""
 
 from __future__ import annotations
 
@@ -8,12 +9,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from harness.bench.brokers import BrokerProcess, OwnConfiguration, free_port
-from harness.hostile.isolation import ENROLMENT, NAMES, SERVER, SPY, Place
+from harness.dut.mqtt_gate import GateHooks, MqttGate
+from harness.hostile.isolation import ENROLMENT, NAMES, SERVER, SPY, A, B, Place
 from server.wire.access import Role
 from server.wire.mosquitto import Listeners, acl_file, configuration, hashed, password_file
+from server.wire.mqtt_codec import Publish
 from simulator.broker import Broker
 from simulator.broker_doors import DoorLogin, Doors
 from simulator.broker_host import BrokerHost
+from simulator.fault import Deliver, FaultPoint, LinkAction, Parcel
 
 PASSWORDS = {name: f"password of {name}" for name in NAMES}
 OTHERS = [(SERVER, Role.SERVER), (ENROLMENT, Role.ENROLMENT)]
@@ -64,3 +68,48 @@ async def mosquitto(folder: Path, hole: str = "") -> AsyncIterator[Place]:
         yield Place(host=process.host, port=process.port, enrolment_port=enrolment_port, passwords=PASSWORDS)
     finally:
         process.stop()
+
+
+@asynccontextmanager
+async def gated(folder: Path) -> AsyncIterator[Place]:
+    """mosquitto that knows passwords and no rules; A, B and the newcomer come through gates, as boards do."""
+
+    def text(where: Path, port: int) -> str:
+        (where / "passwords").write_text(password_file(HASHES.items()))
+        settings = f"password_file {where / 'passwords'}\nsys_interval 0\nmax_queued_messages 0\n"
+        return f"listener {port} 127.0.0.1\nallow_anonymous false\n{settings}"
+
+    process = BrokerProcess("mosquitto", folder, login=(SPY, PASSWORDS[SPY]), configuration=OwnConfiguration(text))
+    process.start()
+    gates = {name: MqttGate((process.host, process.port), _LETS_THROUGH, device_id=name) for name in (A, B)}
+    try:
+        for gate in gates.values():
+            await gate.start()
+        direct = {SPY: process.port, SERVER: process.port}
+        ports = {name: gate.port for name, gate in gates.items()} | direct
+        yield Place(host=process.host, port=ports[A], enrolment_port=ports[A], passwords=PASSWORDS, ports=ports)
+    finally:
+        for gate in gates.values():
+            await gate.close()
+        process.stop()
+
+
+async def _at_once(_: object, __: object = None) -> None:
+    return None
+
+
+def _delivered(message: Publish) -> list[LinkAction]:
+    point = FaultPoint(direction="sent", event="telemetry")
+    return [Deliver(Parcel(point=point, topic=message.topic, payload=message.payload))]
+
+
+_LETS_THROUGH = GateHooks(
+    uplink=_delivered,
+    downlink=_delivered,
+    pause=_at_once,
+    power_off=lambda action: None,
+    passed=lambda: 0,
+    begin=_at_once,
+    over=lambda: None,
+    note=lambda text: None,
+)

@@ -44,6 +44,16 @@ async def doors_mosquitto() -> Figure:
             return _isolated("S1 mosquitto", await isolation(place))
 
 
+async def doors_gates() -> Figure:
+    """S1 where a bench with boards stands before a broker without rules."""
+    reason = missing_reason("mosquitto", os.environ)
+    if reason is not None:
+        return Figure(id="S1 gates", title=_ISOLATION, found=reason, limit=_ISOLATED, holds=None)
+    with tempfile.TemporaryDirectory(prefix="wakestorm-hostile-") as folder:
+        async with brokers.gated(Path(folder)) as place:
+            return _isolated("S1 gates", await isolation(place))
+
+
 _ISOLATION = "A device and a newcomer against all that is another device's"
 _ISOLATED = f"{CELLS_MIN:,} cells or more, 0 allowed"
 
@@ -117,6 +127,7 @@ async def figures(tell: Tell, *, is_quick: bool) -> list[Figure]:
     alone: list[Callable[[], Awaitable[Figure]]] = [
         doors_simulated,
         doors_mosquitto,
+        doors_gates,
         identities,
         payloads,
         yaml_bombs,
@@ -124,7 +135,7 @@ async def figures(tell: Tell, *, is_quick: bool) -> list[Figure]:
     ]
     found = []
     for attack in alone:
-        if is_quick and attack is doors_simulated:
+        if is_quick and attack in (doors_simulated, doors_gates):
             continue
         tell((attack.__doc__ or "").splitlines()[0])
         found.append(await attack())

@@ -8,7 +8,7 @@ prove nothing: brokers acknowledge what they then drop.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Final
@@ -45,6 +45,12 @@ class Place:
     enrolment_port: int
     passwords: dict[str, str]
     tls: ssl.SSLContext | None = None
+    ports: Mapping[str, int] = field(default_factory=dict)
+    """Of those who do not come by `port`."""
+
+    def port_of(self, name: str) -> int:
+        """Where the client with that login connects."""
+        return self.ports.get(name, self.enrolment_port if name == ENROLMENT else self.port)
 
 
 @dataclass(slots=True)
@@ -122,8 +128,7 @@ class _Attack:
         await self._b.subscribe(topic_of(Family.ESP32CAM, B, Channel.CMD), 1)
 
     async def _login(self, name: str, *, will: Will | None = None, client_id: bytes | None = None) -> Prober:
-        port = self._place.enrolment_port if name == ENROLMENT else self._place.port
-        prober = await Prober.open(self._place.host, port, self._place.tls)
+        prober = await Prober.open(self._place.host, self._place.port_of(name), self._place.tls)
         self._ends.push_async_callback(prober.close)
         asked = name.encode() if client_id is None else client_id
         code = await prober.connect(asked, name.encode(), self._place.passwords[name].encode(), will=will)
@@ -292,7 +297,7 @@ class _Attack:
         topic = topic_of(Family.ESP32CAM, B, Channel.CMD)
         await self._b.close()
         for clean, word in ((False, b"wait"), (True, b"")):
-            prober = await Prober.open(self._place.host, self._place.port, self._place.tls)
+            prober = await Prober.open(self._place.host, self._place.port_of(B), self._place.tls)
             await prober.connect(B.encode(), B.encode(), self._place.passwords[B].encode(), clean=clean)
             if word:
                 await prober.subscribe(topic, 1)

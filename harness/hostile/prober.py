@@ -101,9 +101,9 @@ class Prober:
 
     async def until(self, payload: bytes) -> list[Publish]:
         """What came before the message with this payload, which is taken too."""
-        while not self.messages or self.messages[-1].payload != payload:
+        while (at := next((at for at, known in enumerate(self.messages) if known.payload == payload), None)) is None:
             await self._read()
-        got, self.messages = self.messages[:-1], []
+        got, self.messages = self.messages[:at], self.messages[at + 1 :]
         return got
 
     async def message(self) -> Publish:

@@ -12,10 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import asyncpg
+
 from harness.bench import HttpAnswer
 from harness.bench.brokers import BrokerKind, missing_reason
-from harness.bench.postgres_cluster import Cluster
+from harness.bench.clock import moment_of
+from harness.bench.postgres_cluster import OWNER, Cluster
+from harness.bench.template import ensure_template
 from harness.fleet.bench import OwnBench
+from harness.fleet.registering import register
+from harness.machine import token, unix_ms
 
 ROOT: Final = Path(__file__).parents[2]
 PASSWORD: Final = "correct horse battery"
@@ -23,6 +29,15 @@ CAMERAS: Final = 100
 """Cameras that the server knows: some at their work, each of the others for one attack."""
 
 FIRST_ATTACKER: Final = 90
+
+
+_UNDER_WAY: Final = (
+    """
+    INSERT INTO device_images (device_id, image_name, status, captured_at, total_chunks, received_chunks)
+    SELECT device_id, 'image_1.jpg', 'receiving', created_at, 2, 1 FROM devices
+    """,
+    "INSERT INTO device_image_chunks (image_id, chunk_index, data) SELECT image_id, 0, 'x' FROM device_images",
+)
 
 
 class AttackedServer(OwnBench):
@@ -38,6 +53,28 @@ class AttackedServer(OwnBench):
 
     def _line(self, level: str, text: str, device: str | None) -> None:
         self.lines.append(f"{level} {device} {text}")
+
+    async def _cluster(self) -> Cluster:
+        self.cluster = await super()._cluster()
+        return self.cluster
+
+    @asynccontextmanager
+    async def second_database(self) -> AsyncIterator[tuple[asyncpg.Connection, Callable[[str], str]]]:
+        """One beside the server's, in which nobody works: its owner's connection, and addresses for roles.
+
+        It knows CAMERAS, and has a photo under way.
+        """
+        name = f"wakestorm_hostile_{token()}"
+        await self.cluster.create_database(name, await ensure_template(self.cluster))
+        owner = await asyncpg.connect(self.cluster.dsn(name, OWNER))
+        try:
+            await register(owner, range(CAMERAS), seed=1, now=moment_of(unix_ms()))
+            for statement in _UNDER_WAY:
+                await owner.execute(statement)
+            yield owner, lambda role: self.cluster.dsn(name, role)
+        finally:
+            await owner.close()
+            await self.cluster.drop_database(name)
 
     @property
     def port(self) -> int:

@@ -19,9 +19,12 @@ FROM device_images i JOIN devices d USING (device_id);
 -- name: wake_sessions
 SELECT
     s.session_id, s.wake_timestamp, s.ended_at, s.status, s.answer, i.image_name, s.chunks_sent, s.chunks_total,
-    cardinality(s.chunks_missing) AS missing, s.pending_images_count, s.missing_rounds, s.chunk_duplicates,
-    s.next_wake_scheduled
-FROM device_wake_sessions s JOIN devices d USING (device_id) LEFT JOIN device_images i ON i.image_id = s.image_id;
+    CASE WHEN s.chunks_missing = '{}' THEN 0 ELSE p.chunk_count - p.chunks_received END AS missing,
+    s.pending_images_count, s.missing_rounds, s.chunk_duplicates, s.next_wake_scheduled
+FROM device_wake_sessions s
+JOIN devices d USING (device_id)
+LEFT JOIN device_images i ON i.image_id = s.image_id
+LEFT JOIN device_wake_payloads p ON p.payload_id = s.payload_id;
 
 -- name: commands
 SELECT

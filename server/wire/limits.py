@@ -20,6 +20,9 @@ IMAGE_SIZE_BYTES_MAX: Final = 32_000_000
 CHUNK_COUNT_MAX: Final = 65_535
 """Quota of an image's chunks: 32 MB in chunks of 512 bytes."""
 
+MISSING_NOTED_MAX: Final = 1_024
+"""Missing chunks whose numbers a wake session keeps, the first ones: it is written again with every batch of chunks."""
+
 CHUNK_SIZE_BYTES_MAX: Final = 65_536
 """Largest decoded chunk. The field uses 1,024; ESP-MQTT buffers rarely go above 16 KiB."""
 

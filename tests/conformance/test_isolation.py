@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.bench.brokers import missing_reason
+from harness.dut.topic_guard import Judged, TopicGuard
 from harness.hostile import brokers
 from harness.hostile.isolation import A, Matrix, isolation
 
@@ -51,3 +52,25 @@ def test_the_matrix_sees_a_hole(kind: str, tmp_path: Path) -> None:
     assert any("hears ESP32CAM/B8F862F9C1C4/cmd by +/+/+" in cell for cell in allowed)
     assert any("wills to ESP32CAM/B8F862F9C1C4/cmd" in cell for cell in allowed)
     assert any("retained on" in cell for cell in allowed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_boards_behind_gates_reach_their_own_topics_alone(
+    is_guarded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker without rules, as iotcore is; without the guard of the gates the same attempts go through."""
+    if (reason := missing_reason("mosquitto", os.environ)) is not None:
+        pytest.skip(reason)
+    if not is_guarded:
+        monkeypatch.setattr(TopicGuard, "up", lambda guard, packet: Judged(onward=packet))
+
+    async def matrix() -> Matrix:
+        async with asyncio.timeout(120), brokers.gated(tmp_path) as place:
+            return await isolation(place, is_brief=True)
+
+    allowed = asyncio.run(matrix()).allowed
+    if is_guarded:
+        assert allowed == []
+    for attempt in ("publishes to", "hears", "wills to", "takes over"):
+        assert any(attempt in cell for cell in allowed) is not is_guarded, attempt

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
+from harness.bench.postgres_cluster import READER
+from harness.hostile.figure import Figure
 from harness.hostile.payloads import TAKEN, corpus, outcome_of
+from harness.hostile.scenario_text import offered, past_the_guard
 from server.quotas import NEWCOMERS_A_MINUTE_MAX, REFUSALS_A_MINUTE_MAX
 from tests.integration.test_intake import MAC, STATUS, Rig, camera, run
 
@@ -77,3 +82,23 @@ def test_a_thousand_open_transfers_are_sixteen(migrated_database: Any, tmp_path:
         assert len(await rig.rows("SELECT FROM device_images")) == 16
 
     run(migrated_database.dsn("ws_server"), tmp_path, body)
+
+
+def test_what_sql_changes_past_the_guard_is_seen_in_whatever_table(migrated_database: Any) -> None:
+    """The measure of `bench hostile` S8: nothing today, and a row gone or a right taken once somebody may."""
+
+    async def looked() -> tuple[Figure, Figure]:
+        owner = await asyncpg.connect(migrated_database.dsn())
+        try:
+            await owner.execute("INSERT INTO companies (company_name) VALUES ('Acorn Ltd')")
+            attacks = {sql: sql for sql in await offered(owner) if " companies" in sql}
+            refused = await past_the_guard(owner, migrated_database.dsn(READER), attacks)
+            await owner.execute(f"GRANT DELETE ON companies TO {READER}")
+            await owner.execute(f"CREATE POLICY planted ON companies FOR DELETE TO {READER} USING (true)")
+            return refused, await past_the_guard(owner, migrated_database.dsn(READER), attacks)
+        finally:
+            await owner.close()
+
+    refused, done = asyncio.run(looked())
+    assert refused.holds and refused.details == ()
+    assert done.holds is False and [line.rpartition(" ")[2] for line in done.details] == ["companies"]

@@ -45,6 +45,11 @@ async def add_story(rig: Rig, device_id: UUID) -> UUID:
                    "chunks_sent, chunks_total, missing_rounds) "
                    "VALUES ($1, $2, $4, 'completed', 'resume', $3, 4, 4, 2)",
                    device_id, START, image_id, START + timedelta(seconds=14))  # fmt: skip
+    await rig.rows("WITH p AS (INSERT INTO device_wake_payloads (device_id, captured_at, chunk_count, chunks_received) "
+                   "VALUES ($1, $2, 65535, 5) RETURNING payload_id) INSERT INTO device_wake_sessions (device_id, "
+                   "payload_id, wake_timestamp, ended_at, status, answer, chunks_sent, chunks_total, chunks_missing) "
+                   "SELECT $1, payload_id, $2, $2, 'completed', 'snap', 5, 65535, '{5,6,7}' FROM p",
+                   device_id, START - timedelta(hours=3))  # fmt: skip
     await rig.rows("SELECT fn_log_device_ack($1, 'B8F862000001', 'image_1.jpg', 'MISSING_CHUNKS', 'some/topic', '{}')",
                    device_id)  # fmt: skip
     await rig.rows("INSERT INTO device_history (device_id, event_category, event_type, description) "
@@ -61,8 +66,9 @@ def test_a_devices_page_tells_its_story_and_shows_its_pictures(migrated_database
         assert (await browser.get(f"/devices/{device_id}")).text.count("Nothing yet.") == 5
         image_id = await add_story(rig, device_id)
         text = (await browser.get(f"/devices/{device_id}")).text
-        for said in ("14.0 s awake", "→ resume", "asked for 2 times", "capture image", "lin", "some/topic",
-                     "image resumed", "&lt;b&gt;resumed", f"/api/v1/device-images/{image_id}/thumbnail"):  # fmt: skip
+        for said in ("14.0 s awake", "→ resume", "asked for 2 times", "65530 missing", "capture image", "lin",
+                     "some/topic", "image resumed", "&lt;b&gt;resumed",
+                     f"/api/v1/device-images/{image_id}/thumbnail"):  # fmt: skip
             assert said in text, said
         for name in ("images", "wakes", "commands", "acks", "history"):
             answer = await browser.get(f"/devices/{device_id}/{name}")

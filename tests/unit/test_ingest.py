@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from server import ingest
 from server.effects import Complete, CreateImage, OpenSession, Refuse, RegisterDevice, Reply, StageChunk, StoreChunk
 from server.ids import seeded_ids
+from server.records import session_row
 from server.session import TRANSITIONS, Turn, move
 from server.view import DeviceView, ImageView, SessionView, Standing
 from server.wire.dialects import DIALECTS
 from server.wire.errors import LocalProtocolError
+from server.wire.limits import MISSING_NOTED_MAX
 from server.wire.messages import (
     Capture,
     Chunk,
@@ -267,6 +269,17 @@ def test_exactly_the_missing_chunks_are_asked_for() -> None:
     assert talk.wait(6) == [], "at most three rounds a wake"
     talk.wait(90)
     assert talk.view.session is not None and talk.view.session.status == "completed"
+
+
+def test_a_session_keeps_the_first_missing_numbers_of_an_image_of_many_chunks() -> None:
+    """It is written with every batch: 65,535 numbers each time made other cameras wait three times as long."""
+    talk = Talk(device())
+    talk.say(hello())
+    talk.say(metadata(total=65_535))
+    talk.say(chunk(1))
+    assert talk.view.session is not None
+    row = session_row(talk.view.session, talk.view)
+    assert row["chunks_missing"] == (0, *range(2, MISSING_NOTED_MAX + 1)) and row["chunks_of_image"] == 1
 
 
 def test_chunks_before_their_metadata_wait() -> None:

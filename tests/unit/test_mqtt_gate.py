@@ -16,7 +16,8 @@ from simulator.link import LinkError, LinkSettings
 from simulator.link.raw import RawLink
 from simulator.stream import StreamFault
 
-TOPIC = "ESP32CAM/B8F862F9C1C4/data"
+DEVICE = "B8F862F9C1C4"
+TOPIC, COMMANDS = f"ESP32CAM/{DEVICE}/data", f"ESP32CAM/{DEVICE}/cmd"
 
 
 def parcel(message: Publish, payload: bytes | None = None) -> Parcel:
@@ -88,10 +89,10 @@ class World:
             over=lambda: self.overs.append(True),
             note=self.lost.append,
         )
-        self.gate = MqttGate(("127.0.0.1", port), hooks)
+        self.gate = MqttGate(("127.0.0.1", port), hooks, device_id=DEVICE)
         await self.gate.start()
         login = {"username": "camera", "password": "secret"}
-        settings = LinkSettings("127.0.0.1", self.gate.port, "cam", filters=(("a/b/cmd", 1),), ack_timeout_s=5, **login)
+        settings = LinkSettings("127.0.0.1", self.gate.port, "cam", filters=((COMMANDS, 1),), ack_timeout_s=5, **login)
         self.link = RawLink(settings, lambda topic, payload: self.received.append(payload), self.lost.append)
         return self
 
@@ -179,7 +180,7 @@ def test_messages_to_the_board_come_through_and_are_acknowledged() -> None:
         async with World() as world:
             await world.link.connect()
             for number, payload in enumerate((b"one", b"struck", b"two"), 7):
-                packet = Publish(topic="a/b/cmd", payload=payload, qos=1, packet_id=number)
+                packet = Publish(topic=COMMANDS, payload=payload, qos=1, packet_id=number)
                 world.broker.writers[0].write(encode(packet))
             await world.link.publish(TOPIC, b"a")
             while len(world.received) < 2:
