@@ -74,6 +74,10 @@ class ParkedBench:
     early: list[str]
 
 
+READS_EVERY_US: Final = (20_000, 100_000, 500_000)
+"""How often a server takes in what came, by day and server: the more load, the more of it stands in one batch."""
+
+
 class SoakBench(EmbeddedBench):
     """`begun` with `rows` (a folder of `copy_out`): where another run was parked."""
 
@@ -217,6 +221,9 @@ class SoakBench(EmbeddedBench):
         self._leg = leg
         latency = Rng(f"{self.plan.seed}/network/{leg}")
         self._network.latency_us = lambda: latency.between(*LATENCY_US)
+        for server in self._servers:
+            reads_every_us = Rng(f"{self.plan.seed}/load/{leg}/{server.number}").choice(READS_EVERY_US)
+            self._network.read_every(server.host, reads_every_us)
 
     def _set_timers(self) -> None:
         for dut in self.duts:

@@ -36,6 +36,9 @@ from harness.verdict import EXIT_INTERRUPTED, Verdict, exit_code
 
 SOAK_JSON_VERSION: Final = 1
 
+ENDS_WITHIN_S: Final = 30.0
+"""So long the soaking process may tidy up after it has told all."""
+
 _CHILD_ENVIRONMENT: Final = {
     "PYTHONHASHSEED": "0",
     "PYTHONMALLOC": "malloc",  # what is in use can be asked to the byte, see `machine.heap_bytes`
@@ -89,13 +92,13 @@ def _soak(files: RunFiles, *, resumes: bool) -> int:
     night = _Night(began_s=monotonic_s())
     sys.stderr.write(f"{files.folder}: {order.devices} cameras, {order.days} days, seed {order.seed}\n")
     try:
-        with ephemeral_cluster() as cluster:
+        with _soaking(files.folder) as soaking, ephemeral_cluster() as cluster:
             if not cluster.is_ours:
                 run_blocking(cluster.drop_database(database))  # of a run that was killed
             around = run_blocking(_surroundings(cluster, order))
             job = SoakJob(order=order, around=around, database=database, folder=folder, resumes=resumes)
             try:
-                _listen(job, files.folder, night, progress)
+                _listen(job, soaking, night, progress)
             finally:
                 if not cluster.is_ours:
                     run_blocking(cluster.drop_database(database))
@@ -149,8 +152,9 @@ async def _surroundings(cluster: Cluster, order: SoakOrder) -> Surroundings:
     )
 
 
-def _listen(job: SoakJob, folder: Path, night: _Night, progress: Progress) -> None:
-    """Starts the soaking process and takes what it tells, to its end."""
+@contextlib.contextmanager
+def _soaking(folder: Path) -> Iterator[Connection]:
+    """The process that soaks, ended at the end: it gets ready while its database does, and waits for a job."""
     errors_log = folder / "errors.log"
     connection, theirs = Pipe()
     with theirs, errors_log.open("wb") as log:
@@ -167,22 +171,9 @@ def _listen(job: SoakJob, folder: Path, night: _Night, progress: Progress) -> No
             start_new_session=True,  # a Ctrl-C in the terminal reaches this process alone
         )
     try:
-        with _stopped_by_signals(connection):
-            connection.send(job)
-            while night.ended is None:
-                match connection.recv():
-                    case Ticked() as tick:
-                        progress.ticked(tick, night.now_s())
-                    case DayEnded() as day:
-                        if day.is_past:
-                            night.wall_before_s = day.sample["wall_s"]
-                        night.samples.append(day.sample)
-                        progress.day_ended(day, night.now_s())
-                    case SoakEnded() as ended:
-                        night.ended = ended
-        process.wait(30)
-    except (EOFError, ConnectionResetError):
-        process.wait(30)
+        yield connection
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(ENDS_WITHIN_S)
     finally:
         connection.close()
         if process.poll() is None:
@@ -191,6 +182,23 @@ def _listen(job: SoakJob, folder: Path, night: _Night, progress: Progress) -> No
         with contextlib.suppress(OSError):
             if errors_log.stat().st_size == 0:
                 errors_log.unlink()
+
+
+def _listen(job: SoakJob, connection: Connection, night: _Night, progress: Progress) -> None:
+    """Has the process soak, and takes what it tells, to its end."""
+    with _stopped_by_signals(connection), contextlib.suppress(EOFError, ConnectionResetError, BrokenPipeError):
+        connection.send(job)
+        while night.ended is None:
+            match connection.recv():
+                case Ticked() as tick:
+                    progress.ticked(tick, night.now_s())
+                case DayEnded() as day:
+                    if day.is_past:
+                        night.wall_before_s = day.sample["wall_s"]
+                    night.samples.append(day.sample)
+                    progress.day_ended(day, night.now_s())
+                case SoakEnded() as ended:
+                    night.ended = ended
 
 
 @contextlib.contextmanager

@@ -148,7 +148,12 @@ class _Life:
                 continue
             dut.mishaps.heal()
             has_spoilt = dut.device.profile.jpeg_without is not None
-            dut.flash(wanted.profile, reconnects_per_wake=wanted.reconnects_per_wake)
+            dut.flash(
+                wanted.profile,
+                reconnects_per_wake=wanted.reconnects_per_wake,
+                chunk_spacing_ms=wanted.chunk_spacing_ms,
+                burst_chunks=wanted.burst_chunks,
+            )
             if has_spoilt and dut.profile.jpeg_without is None:
                 dut.mishaps.lose_card()
 

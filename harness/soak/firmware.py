@@ -21,6 +21,10 @@ OF_EACH_GENERATION: Final = 4
 RECONNECTS: Final = (0, 0, 2)
 """How often a firmware connects again within a wake."""
 
+PACES: Final[tuple[tuple[int, int | None], ...]] = ((200, None), (0, None), (20, 4))
+"""Pause between two chunks in ms, and how many go out without waiting for the broker (None: each is waited for): a
+server finds one message at a time, or several of one photo together."""
+
 SPOILING: Final = "+jpeg-without"
 _NEWEST: Final = next(iter(BASES))
 DECK: Final = (*(name for name in BASES for _ in range(OF_EACH_GENERATION)), *(f"{_NEWEST}+{w}" for w in MISBEHAVIOURS))
@@ -28,10 +32,12 @@ DECK: Final = (*(name for name in BASES for _ in range(OF_EACH_GENERATION)), *(f
 
 @dataclass(frozen=True, slots=True)
 class Firmware:
-    """A profile, and how often it connects again within a wake."""
+    """A profile, how often it connects again within a wake, and how fast it sends."""
 
     profile: str
     reconnects_per_wake: int
+    chunk_spacing_ms: int
+    burst_chunks: int | None
 
 
 def firmware_of_day(seed: int, day: int, devices: int) -> tuple[Firmware, ...]:
@@ -48,5 +54,6 @@ def firmware_of_day(seed: int, day: int, devices: int) -> tuple[Firmware, ...]:
         profile = rng.shuffled(list(DECK))[place]
         if day_of_stint and SPOILING in profile:
             profile = _NEWEST
-        found.append(Firmware(profile, rng.child(str(place)).choice(RECONNECTS)))
+        traits = rng.child(str(place))
+        found.append(Firmware(profile, traits.choice(RECONNECTS), *traits.choice(PACES)))
     return tuple(found)

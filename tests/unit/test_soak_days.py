@@ -9,7 +9,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.soak.firmware import DECK, firmware_of_day
+from harness.soak.firmware import DECK, PACES, firmware_of_day
 from harness.soak.people import ACTS, acts_of_day
 from harness.soak.plot import plot
 from harness.soak.progress import Progress
@@ -70,6 +70,7 @@ def test_a_camera_keeps_its_firmware_for_three_days_and_not_all_change_on_one() 
     changes = [sum(a != b for a, b in zip(one, next_one, strict=True)) for one, next_one in pairwise(days)]
     assert max(changes) < 4 and sum(changes) > 30
     assert {item.reconnects_per_wake for day in days for item in day} == {0, 2}
+    assert {(item.chunk_spacing_ms, item.burst_chunks) for day in days for item in day} == set(PACES)
 
 
 @given(columns=st.integers(20, 200))
