@@ -17,7 +17,7 @@ from harness.bench_refusals import faults_of
 from harness.dut.boards_of_run import LOOPBACK, duts_of, locked
 from harness.dut.kinds import DutOrder
 from harness.errors import BenchUnavailable, UsageError
-from harness.events import Event, Reporter
+from harness.events import Reporter
 from harness.fitting import fitting
 from harness.flakes import FlakeLedger
 from harness.machine import run_name, version
@@ -26,10 +26,11 @@ from harness.report.html import made_report
 from harness.report.json_lines import JsonLinesReporter
 from harness.report.junit import JunitReporter
 from harness.report.terminal import TerminalReporter
+from harness.reporters import Reporters
 from harness.run_one import BenchKind
 from harness.selection import Selection, named_files, order_of_whole, plans_for
 from harness.suite import Suite, SuiteOptions
-from harness.verdict import EXIT_INTERRUPTED, exit_code
+from harness.verdict import EXIT_INTERRUPTED, Verdict, exit_code, merged
 
 PROCESSES_WORKERS_PER_CORE: Final = 4
 """Real time is mostly waiting: for Wi-Fi that is not there, and for answers that do not come."""
@@ -98,13 +99,9 @@ def run_command(order: RunOrder) -> int:
         reporters.append(flakes)
     if order.as_json:
         reporters.insert(0, JsonLinesReporter(sys.stdout))
-
-    def tell(event: Event) -> None:
-        for reporter in reporters:
-            reporter.on_event(event)
-
+    told = Reporters(reporters, errors_log)
     try:
-        suite = Suite(plans, options, tell)
+        suite = Suite(plans, options, told.on_event)
         with locked(duts, f"wakestorm run {files.folder.name}"), _stopped_by_signals(suite):
             verdict = suite.run()
     except KeyboardInterrupt:
@@ -119,7 +116,9 @@ def run_command(order: RunOrder) -> int:
         _drop_what_is_empty(errors_log)
     if not order.as_json:
         print(f"{verdict.value}  {files.folder / 'verdict.json'}")
-    return exit_code(verdict)
+    for line in told.broken:
+        print(f"wakestorm: {line}; {errors_log} has more", file=sys.stderr)
+    return exit_code(merged((verdict, Verdict.ERROR)) if told.broken else verdict)
 
 
 def _aim(order: RunOrder, duts: DutOrder) -> Aim | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 from server.wire.dialects import DIALECTS
 from server.wire.limits import PENDING_LIST_NAMES_MAX
@@ -16,18 +17,34 @@ from simulator.transfer import Step
 
 
 class Readings:
-    """Sensors and signal of one wake, drawn from the device's generator."""
+    """Sensors and signal of one wake, drawn from the device's generator when they are first asked for."""
 
     def __init__(self, rng: Rng, wake_number: int, profile: Profile) -> None:
-        draw = rng.child(f"readings/{wake_number}")
-        self.sensors = Sensors(
+        self._rng = rng
+        self._wake_number = wake_number
+        self._profile = profile
+
+    @property
+    def sensors(self) -> Sensors:
+        """What the sensors say."""
+        return self._drawn[0]
+
+    @property
+    def wifi_rssi_dbm(self) -> int:
+        """Strength of the signal."""
+        return self._drawn[1]
+
+    @cached_property
+    def _drawn(self) -> tuple[Sensors, int]:
+        draw = self._rng.child(f"readings/{self._wake_number}")
+        sensors = Sensors(
             temperature=round(draw.uniform(4.0, 31.0), 1),
             humidity=round(draw.uniform(35.0, 95.0), 1),
             pressure=round(draw.uniform(985.0, 1030.0), 1),
             gas_resistance=round(draw.uniform(8.0, 60.0), 1),
         )
         drawn_dbm = draw.between(-74, -52)
-        self.wifi_rssi_dbm = drawn_dbm if profile.wifi_rssi_dbm is None else profile.wifi_rssi_dbm
+        return sensors, drawn_dbm if self._profile.wifi_rssi_dbm is None else self._profile.wifi_rssi_dbm
 
 
 def hello_of(card: SdCard, battery: Battery, identity: DeviceIdentity, profile: Profile, readings: Readings) -> Hello:

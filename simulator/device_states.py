@@ -12,6 +12,8 @@ from typing import Final
 class State(Enum):
     """Where a device is in its wake cycle."""
 
+    __hash__ = object.__hash__  # Enum's own is a call of Python's, and the table is asked two dozen times a wake
+
     OFF = "off"
     SLEEPING = "sleeping"
     CONNECTING = "connecting"
@@ -25,6 +27,8 @@ class State(Enum):
 
 class Event(Enum):
     """What moves it on; the value is the text on the arrow."""
+
+    __hash__ = object.__hash__
 
     WOKEN = "timer, button or power"
     WIFI_UP = "Wi-Fi is up"

@@ -18,9 +18,9 @@ from simulator.profile import Profile
 
 
 class Encoder:
-    """Payloads and topics of the cameras of one profile; `base64_of(jpeg, index)` may know chunks already."""
+    """Payloads and topics of the cameras of one profile; `base64_of(jpeg, index)` may know chunks in pieces."""
 
-    def __init__(self, profile: Profile, base64_of: Callable[[bytes, int], bytes] | None = None) -> None:
+    def __init__(self, profile: Profile, base64_of: Callable[[bytes, int], tuple[bytes, ...]] | None = None) -> None:
         self.dialect = dialect_called(profile.dialect)
         self._quirks = profile.encoding_quirks
         self._chunk_bytes = profile.chunk_size_bytes
@@ -43,18 +43,16 @@ class Encoder:
             return [self._by_codec(device_id, publish, index) for index in self._indexes(publish)]
         base64_of, jpeg, first_id = self._base64_of, publish.jpeg, self._first_id
         who = msgspec.json.encode(device_id) + b',"image_name":' + msgspec.json.encode(publish.image_name)
-        head = (
-            b'{"device_id":'
-            + who.replace(b"%", b"%%")
-            + b',"chunk_id":%d,"max_chunk_size":'
-            + b"%d" % self._chunk_bytes
-        )
-        head += b',"payload":"%b"}'
-        return [head % (index + first_id, base64_of(jpeg, index)) for index in self._indexes(publish)]
+        head = b'{"device_id":' + who + b',"chunk_id":'
+        middle = b',"max_chunk_size":%d,"payload":"' % self._chunk_bytes
+        return [
+            b"".join((head, b"%d" % (index + first_id), middle, *base64_of(jpeg, index), b'"}'))
+            for index in self._indexes(publish)
+        ]
 
-    def _base64(self, jpeg: bytes, index: int) -> bytes:
+    def _base64(self, jpeg: bytes, index: int) -> tuple[bytes, ...]:
         start = index * self._chunk_bytes
-        return b2a_base64(jpeg[start : start + self._chunk_bytes], newline=False)
+        return (b2a_base64(jpeg[start : start + self._chunk_bytes], newline=False),)
 
     def _indexes(self, publish: PublishChunks) -> range:
         return range(publish.first_index, publish.first_index + publish.count)

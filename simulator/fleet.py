@@ -21,6 +21,7 @@ from simulator.effects import Captured, DeviceIdentity
 from simulator.encoded import Encoder
 from simulator.fleet_camera import FleetCamera
 from simulator.fleet_fault import FleetFault, Strike, strike_of
+from simulator.fleet_timers import Deadline, Deadlines
 from simulator.latency import Latencies
 from simulator.link import FleetLink, FleetLinkFactory, LinkSettings, OnLost, OnMessage
 from simulator.profile import Profile
@@ -36,6 +37,8 @@ PORTS_AN_ADDRESS: Final = 20_000
 """Connections from one source address: Linux has 28,231 ports for them, some of which others use."""
 
 TROUBLES_MAX: Final = 50
+LEAVE_S_MAX: Final = 1.0
+"""Longest that the broker may take to close after DISCONNECT; a device that goes to sleep has no more patience."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,7 @@ class Fleet:
         self._device_key = Rng(f"{plan.seed}/fleet devices").u64()
         self._on_capture = on_capture
         self._loop = asyncio.get_running_loop()
+        self._deadlines = Deadlines(self._loop)
         self._zero_s = self._loop.time()
         self._zero_ms = plan.start_ms
         self._counts = FleetCounts()
@@ -118,6 +122,7 @@ class Fleet:
         self._changed = asyncio.Event()
         self._wake_up: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._leaving: set[FleetLink] = set()
         self.unfinished: dict[int, str] = {}
         """Cameras that were cut off while awake, and what each waited for."""
         self.roster = Roster(
@@ -142,6 +147,9 @@ class Fleet:
             await self._changed.wait()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        while self._leaving:
+            self._changed.clear()
+            await self._changed.wait()
 
     def stop(self) -> None:
         """Nobody wakes any more; `run` returns once all sleep."""
@@ -159,6 +167,8 @@ class Fleet:
         self._awake.clear()
         for task in self._tasks:
             task.cancel()
+        for link in list(self._leaving):
+            link.cut()
         self.stop()
 
     def counts(self) -> FleetCounts:
@@ -298,9 +308,9 @@ class Fleet:
     def _elapsed_ms(self) -> int:
         return int((self._loop.time() - self._zero_s) * 1000)
 
-    def call_at(self, at_ms: int, callback: Callable[[], None]) -> asyncio.TimerHandle:
+    def call_at(self, at_ms: int, callback: Callable[[], None]) -> Deadline:
         """Call at that Unix time, not before."""
-        return self._loop.call_at(self._zero_s + (at_ms - self._zero_ms) / 1000 + 0.0005, callback)
+        return self._deadlines.call_at(self._zero_s + (at_ms - self._zero_ms) / 1000 + 0.0005, callback)
 
     def strike_of(self, index: int, wake: int) -> Strike | None:
         """What befalls that wake of that camera."""
@@ -310,8 +320,21 @@ class Fleet:
         chunks = -(-plan.profile.image_size_bytes // plan.profile.chunk_size_bytes)
         return strike_of(plan.faults, plan.seed, index, wake, chunks)
 
+    def leave(self, link: FleetLink) -> None:
+        """A connection that ends beside everything else; one that takes too long is cut."""
+        self._leaving.add(link)
+        patience = self._deadlines.call_at(self._loop.time() + LEAVE_S_MAX, link.cut)
+
+        def left() -> None:
+            patience.cancel()
+            self._leaving.discard(link)
+            if not self._leaving:
+                self._changed.set()
+
+        link.leave(left)
+
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Connections are made and ended beside everything else."""
+        """Connections are made beside everything else."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

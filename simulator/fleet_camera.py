@@ -6,7 +6,6 @@ at when the old one has come.
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -28,6 +27,7 @@ from simulator.effects import (
     PublishChunks,
     SleepUntil,
 )
+from simulator.fleet_timers import Deadline
 from simulator.link import FleetLink, LinkError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class FleetCamera:
         self._incarnation = 0
         self._strike = fleet.strike_of(index, device.wake_number + 1)
         self._sent_to = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Deadline | None = None
         self._armed_ms = 0
         self._link: FleetLink = fleet.new_link(index, self._message, self._lost)
 
@@ -126,7 +126,7 @@ class FleetCamera:
                     if abrupt:
                         self._link.cut()
                     else:
-                        self._fleet.start(self._link.disconnect())
+                        self._fleet.leave(self._link)
                 case SleepUntil():
                     self.is_asleep = True
                 case Log(level=level, text=text):

@@ -56,15 +56,18 @@ class CurrentProfile:
 
     def draw_ua(self, activity: str) -> int:
         """Microamperes in a state of the device, by the state's name."""
-        by_name = {
-            "off": 0,
-            "sleeping": self.sleeping_ua,
-            "connecting": self.connecting_ma * 1_000,
-            "joining": self.connecting_ma * 1_000,
-            "sending": self.sending_ma * 1_000,
-            "hung": self.hung_ma * 1_000,
-        }
-        return by_name.get(activity, self.waiting_ma * 1_000)
+        match activity:
+            case "off":
+                return 0
+            case "sleeping":
+                return self.sleeping_ua
+            case "connecting" | "joining":
+                return self.connecting_ma * 1_000
+            case "sending":
+                return self.sending_ma * 1_000
+            case "hung":
+                return self.hung_ma * 1_000
+        return self.waiting_ma * 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,11 +88,11 @@ class StockBase64:
         self._prepared = stock_of(size_bytes, chunk_bytes, seed).prepared
         self._chunk_bytes = chunk_bytes
 
-    def __call__(self, jpeg: bytes, index: int) -> bytes:
-        """Of that chunk."""
+    def __call__(self, jpeg: bytes, index: int) -> tuple[bytes, ...]:
+        """Of that chunk, in pieces that are joined once with what stands around them."""
         found = self._prepared.get(index)
         if found is None:
             start = index * self._chunk_bytes
-            return _base64(jpeg[start : start + self._chunk_bytes])
+            return (_base64(jpeg[start : start + self._chunk_bytes]),)
         before, place, behind = found
-        return before + _base64(jpeg[place : place + _MARK_BYTES]) + behind
+        return before, _base64(jpeg[place : place + _MARK_BYTES]), behind

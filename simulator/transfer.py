@@ -60,10 +60,11 @@ class Outbox:
     def add_whole(self, entry: Entry, storm: int = 0, rng: Rng | None = None) -> None:
         """Metadata and all chunks; `storm` nearly empty messages at random places between the chunks."""
         self._steps.append(Step(kind="metadata", entry=entry, in_pass=True))
-        places = Counter(rng.below(entry.total_chunks) for _ in range(storm)) if rng else Counter[int]()
+        places = Counter(rng.below(entry.total_chunks) for _ in range(storm)) if rng and storm else Counter[int]()
         for index in range(entry.total_chunks):
             self._steps.append(Step(kind="chunk", entry=entry, index=index, in_pass=True))
-            self._steps.extend(Step(kind="telemetry", entry=entry) for _ in range(places[index]))
+            if storm:
+                self._steps.extend(Step(kind="telemetry", entry=entry) for _ in range(places[index]))
         self._offered[entry.number] = entry
 
     def add_all(self, entries: Iterable[Entry]) -> None:

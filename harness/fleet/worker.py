@@ -25,6 +25,9 @@ from simulator.fleet import Fleet
 from simulator.link import FleetLinkFactory
 
 SAYS_EVERY_S: Final = 0.5
+GC_THRESHOLDS: Final = (20_000, 20, 50)
+"""An awake camera is a few hundred objects that are counted out: looking for cycles every 700 costs a twentieth."""
+
 STOPS_WITHIN_S: Final = 10.0
 FILES_BESIDE: Final = 64
 """Descriptors of a shard that are no camera's."""
@@ -86,6 +89,7 @@ async def run_shard(order: FleetOrder, say: Callable[[ShardSays], None], stop: a
 
     tell()
     gc.freeze()  # the roster stays: no need to look through it again and again
+    gc.set_threshold(*GC_THRESHOLDS)
     crashed = _first_crash()
     running = asyncio.create_task(fleet.run())
     stopping = asyncio.create_task(_stop(fleet, stop))

@@ -237,4 +237,4 @@ def _time_text(moment: datetime, quirks: frozenset[str]) -> str:
     if "unpadded_timestamps" in quirks:
         return f"{utc.year}-{utc.month}-{utc.day}T{utc.hour}:{utc.minute:02d}:{utc.second:02d}Z"
     separator = " " if "space_timestamps" in quirks else "T"
-    return utc.strftime(f"%Y-%m-%d{separator}%H:%M:%SZ")
+    return f"{utc.replace(microsecond=0, tzinfo=None).isoformat(separator)}Z"

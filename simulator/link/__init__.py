@@ -73,6 +73,9 @@ class FleetLink(Link, Protocol):
         `on_acked` is called once, when each has its PUBACK; never, where the connection is lost or cut before.
         """
 
+    def leave(self, on_left: Callable[[], None]) -> None:
+        """As `disconnect`, without anybody waiting; `on_left` is called once, when the connection is gone."""
+
 
 LinkFactory = Callable[[LinkSettings, OnMessage, OnLost], Link]
 FleetLinkFactory = Callable[[LinkSettings, OnMessage, OnLost], FleetLink]

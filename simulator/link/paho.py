@@ -14,7 +14,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Coroutine, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, Literal
 
 import paho.mqtt.client as mqtt
@@ -74,6 +74,7 @@ class PahoLink:
         self._on_message = on_message
         self._on_lost = on_lost
         self._session: _Session | None = None
+        self._leaving: asyncio.Task[None] | None = None
 
     @property
     def is_connected(self) -> bool:
@@ -114,12 +115,21 @@ class PahoLink:
         """Leave cleanly: DISCONNECT. Does nothing when not connected."""
         session, self._session = self._session, None
         if session is not None:
-            with contextlib.suppress(LinkError):
-                await session.within_timeout(session.leave(), "end of the connection")
-            session.drop("disconnected")
+            try:
+                with contextlib.suppress(LinkError):
+                    await session.within_timeout(session.leave(), "end of the connection")
+            finally:
+                session.drop("disconnected")
+
+    def leave(self, on_left: Callable[[], None]) -> None:
+        """See `FleetLink`."""
+        self._leaving = asyncio.get_running_loop().create_task(self.disconnect())
+        self._leaving.add_done_callback(partial(_left, on_left))
 
     def cut(self) -> None:
         """Drop the connection with RST: nothing more is sent, publishes under way raise LinkError."""
+        if self._leaving is not None:
+            self._leaving.cancel()
         session, self._session = self._session, None
         if session is not None:
             session.drop("cut")
@@ -336,3 +346,10 @@ class _Session:
 
 async def _await(future: asyncio.Future[None]) -> None:
     await future
+
+
+def _left(on_left: Callable[[], None], task: asyncio.Task[None]) -> None:
+    on_left()
+    if not task.cancelled() and task.exception() is not None:
+        context = {"message": "the end of a connection", "exception": task.exception()}
+        task.get_loop().call_exception_handler(context)

@@ -46,6 +46,7 @@ class RawLink:
         self._on_message = on_message
         self._on_lost = on_lost
         self._wire: _Wire | None = None
+        self._leaving: _Wire | None = None
 
     @property
     def is_connected(self) -> bool:
@@ -127,9 +128,21 @@ class RawLink:
         except TimeoutError:
             wire.abort("the broker did not close")
 
+    def leave(self, on_left: Callable[[], None]) -> None:
+        """See `FleetLink`; `cut` ends the wait for a broker that does not close."""
+        wire, self._wire = self._wire, None
+        if wire is None:
+            on_left()
+            return
+        self._leaving = wire
+        wire.on_gone = on_left
+        wire.leave()
+
     def cut(self) -> None:
         """Drop the connection with RST: nothing more is sent, publishes under way raise LinkError."""
         self._end("cut")
+        if self._leaving is not None:
+            self._leaving.abort("cut")
 
     def received(self, wire: _Wire, topic: str, payload: bytes) -> None:
         """A message of the present connection."""
@@ -153,17 +166,11 @@ class RawLink:
 class _Posted:
     """Messages under way together, and who wants to know."""
 
-    __slots__ = ("_left", "_on_acked")
+    __slots__ = ("left", "on_acked")
 
     def __init__(self, count: int, on_acked: Callable[[], None]) -> None:
-        self._left = count
-        self._on_acked = on_acked
-
-    def one_acked(self) -> None:
-        """A PUBACK came."""
-        self._left -= 1
-        if not self._left:
-            self._on_acked()
+        self.left = count
+        self.on_acked = on_acked
 
 
 class _Wire(asyncio.Protocol):
@@ -173,6 +180,7 @@ class _Wire(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self.gone = asyncio.Event()
+        self.on_gone: Callable[[], None] | None = None
         self.is_accepted = False
         self._link = link
         self._settings = settings
@@ -235,7 +243,7 @@ class _Wire(asyncio.Protocol):
         self.send(Disconnect())
         self._end("disconnected")
         if self._transport is None:
-            self.gone.set()
+            self._is_gone()
 
     def abort(self, reason: str) -> None:
         """End with RST."""
@@ -286,8 +294,14 @@ class _Wire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(str(exc) if exc else "closed by the broker")
-        self.gone.set()
+        self._is_gone()
         self._link.lost(self, self._ended)
+
+    def _is_gone(self) -> None:
+        self.gone.set()
+        if self.on_gone is not None:
+            self.on_gone()
+            self.on_gone = None
 
     # -- packets ---------------------------------------------------------------------------------
 
@@ -297,8 +311,8 @@ class _Wire(asyncio.Protocol):
                 self._link.received(self, packet.topic, packet.payload)
                 if packet.packet_id is not None:
                     self.send(Puback(packet.packet_id))
-            case Puback(packet_id) if self.is_accepted:
-                self._acknowledge(packet_id)
+            case Puback() if self.is_accepted:
+                self._take_pubacks(encode(packet))
             case Connack(return_code=0) if not self.is_accepted:
                 self.is_accepted = True
                 self._start_pinging()
@@ -320,21 +334,20 @@ class _Wire(asyncio.Protocol):
 
     def _take_pubacks(self, data: bytes) -> bytes:
         """Whole PUBACKs at the start, as most of what a sending device is told; returns the rest."""
-        at, stop = 0, len(data) - 3
+        at, stop, acks = 0, len(data) - 3, self._acks
         while at < stop and data[at] == 0x40 and data[at + 1] == 2:
             packet_id = data[at + 2] << 8 | data[at + 3]
             if not packet_id or self._ended:
                 break
-            self._acknowledge(packet_id)
             at += 4
+            acked = acks.pop(packet_id, None)
+            if isinstance(acked, _Posted):
+                acked.left -= 1
+                if not acked.left:
+                    acked.on_acked()
+            elif acked is not None and not acked.done():
+                acked.set_result(None)
         return data[at:] if at else data
-
-    def _acknowledge(self, packet_id: int) -> None:
-        acked = self._acks.pop(packet_id, None)
-        if isinstance(acked, _Posted):
-            acked.one_acked()
-        elif acked is not None and not acked.done():
-            acked.set_result(None)
 
     def _start_pinging(self) -> None:
         if self._settings.keep_alive_s:

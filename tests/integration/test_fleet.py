@@ -16,6 +16,7 @@ import pytest
 from harness.bench.postgres_cluster import Cluster
 from harness.benchmarks.device import sink
 from harness.cli import exit_code_of
+from harness.fleet import shards as shards_module
 from harness.fleet.bench import BrokerAddress, OwnBench
 from harness.fleet.command import FleetCommand, fleet_on, orders_of
 from harness.fleet.files import FleetFiles
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.slow  # real processes in real time
 
 CAMERAS = 8
 ROOT = Path(__file__).parents[2]
+SILENT_S = 3.0
 NO_SAME_SECOND_S = 1.05
 """Photos carry whole seconds; two fleets of one seed on one bench must not share one."""
 
@@ -121,6 +123,44 @@ def test_a_killed_shard_is_lost_and_nothing_is_proved() -> None:
     doubts = [f"shard {part} was lost: {why}" for part, why in state.lost.items()]
     assert verdict_of(LedgerTotals(captured=3, stored=3), doubts) == (Verdict.INCONCLUSIVE, doubts)
     assert verdict_of(LedgerTotals(captured=3, stored=2, lost=1), doubts)[0] is Verdict.FAIL
+
+
+def test_a_shard_that_falls_silent_is_lost_and_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is stopped like a process of a machine that froze: no word, no end, no closed pipe."""
+
+    async def body() -> LocalShards:
+        async with sink() as port:
+            orders = orders_of(order_of(for_ms=60_000), 2, BrokerAddress("127.0.0.1", port))
+            shards: LocalShards
+
+            def hear(said: Progress) -> None:
+                if said.part == 2 and said.confirmed:
+                    os.kill(shards.pids[2], signal.SIGSTOP)
+                    monkeypatch.setattr(shards_module, "SILENT_S_MAX", SILENT_S)
+                    shards.stop()
+
+            shards = LocalShards(orders, hear)
+            await shards.run()
+        return shards
+
+    shards = asyncio.run(body())
+    assert shards.state.finished == {1}
+    assert shards.state.lost == {2: f"it said nothing for {SILENT_S:g} s"}
+    assert not Path(f"/proc/{shards.pids[2]}").exists()
+
+
+def test_a_shard_has_a_last_deadline_also_where_it_goes_on_talking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards_module, "ENDS_LATER_S_MAX", -0.5)
+    order = replace(order_of(for_ms=500), grace_ms=0)
+
+    async def talk() -> None:
+        async with shards_module.last_deadline(order):
+            while True:
+                await shards_module.heard_in_time(asyncio.sleep(0, "a word"))
+
+    limit_s = order.ends_within_s - 0.5
+    with pytest.raises(shards_module.ShardStuck, match=rf"^it did not end within {limit_s:g} s$"):
+        asyncio.run(talk())
 
 
 @pytest.mark.parametrize("kind", ["power_loss", "cut"])

@@ -116,7 +116,7 @@ def test_prepared_base64_is_that_of_the_chunk(size_bytes: int, chunk_bytes: int)
     jpeg = StockCamera(device_id="A", seed=1, size_bytes=size_bytes, chunk_bytes=chunk_bytes)(1, 1)
     prepared = StockBase64(size_bytes, chunk_bytes, 1)
     for index in range(-(-size_bytes // chunk_bytes)):
-        assert b64decode(prepared(jpeg, index)) == jpeg[index * chunk_bytes : (index + 1) * chunk_bytes]
+        assert b64decode(b"".join(prepared(jpeg, index))) == jpeg[index * chunk_bytes : (index + 1) * chunk_bytes]
 
 
 def told_to_capture(burst: int | None) -> tuple[Device, list[Effect]]:
