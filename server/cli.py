@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,7 +10,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-DEBUG_VARIABLE: Final = "WAKESTORM_DEBUG"
+from server.command_line import run_app
+
 EXIT_CODES_HELP: Final = """
 Exit codes: 0 stopped by SIGTERM or Ctrl-C; 3 database, broker or port not to be had, or the schema is of another
 revision; 64 wrong command line; 70 a bug ended the server.
@@ -375,24 +375,7 @@ def worker_main(arguments: Sequence[str]) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the server; returns the exit code. Errors are one line on standard error."""
-    try:
-        code = app(
-            args=list(sys.argv[1:] if arguments is None else arguments),
-            prog_name="wakestorm serve",
-            standalone_mode=False,
-        )
-    except Exception as error:
-        if any(kind.__name__ == "ClickException" for kind in type(error).__mro__):
-            refusal: Any = error
-            refusal.show(sys.stderr)
-            return 64
-        if os.environ.get(DEBUG_VARIABLE) == "1":
-            raise
-        is_ours = hasattr(error, "exit_code")
-        words = str(error) if is_ours else f"internal error, {type(error).__name__}: {' '.join(str(error).split())}"
-        print(f"wakestorm serve: {words}", file=sys.stderr)
-        return int(getattr(error, "exit_code", 70))
-    return int(code) if isinstance(code, int) else 0
+    return run_app(app, "wakestorm serve", arguments)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import typer
 
 from server.carrier import TASK, celery_app
 from server.clock import SystemClock
+from server.command_line import run_app
 from server.ids import random_ids
 from server.job_runner import JobRunner
 from server.jobs import Jobs
@@ -28,7 +29,6 @@ from server.store import DATABASE_ERRORS, Store, open_pool
 
 WORK_LIMIT_S: Final = 4 * 3_600.0
 WORK_MEMORY_BYTES_MAX: Final = 4 << 30
-EXIT_USAGE, EXIT_INTERNAL = 64, 70
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -128,22 +128,7 @@ def _end_with(parent: int) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the worker; returns the exit code. Errors are one line on standard error."""
-    try:
-        code = app(
-            args=list(sys.argv[1:] if arguments is None else arguments),
-            prog_name="wakestorm worker",
-            standalone_mode=False,
-        )
-    except Exception as error:
-        if any(kind.__name__ == "ClickException" for kind in type(error).__mro__):
-            refusal: Any = error
-            refusal.show(sys.stderr)
-            return EXIT_USAGE
-        if os.environ.get("WAKESTORM_DEBUG") == "1":
-            raise
-        print(f"wakestorm worker: {type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
-        return EXIT_INTERNAL
-    return int(code) if isinstance(code, int) else 0
+    return run_app(app, "wakestorm worker", arguments)
 
 
 if __name__ == "__main__":

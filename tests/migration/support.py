@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -19,6 +23,7 @@ else:  # the class takes its argument in the stubs only
     Connection = asyncpg.Connection
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,19 @@ class Database:
             yield connection
         finally:
             await connection.close()
+
+
+def run_alembic(dsn: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Plain alembic from the project's root, on that database; the caller looks at its exit code."""
+    return subprocess.run(
+        [sys.executable, "-m", "alembic", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"DATABASE_URL": dsn},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 async def set_now(connection: Connection, now: datetime) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import asyncpg
@@ -16,7 +14,7 @@ from server import database
 from server.migrations import apply, describe
 from server.migrations.script import split_statements
 from server.serving import ServeError
-from tests.migration.support import Database
+from tests.migration.support import Database, run_alembic
 
 pytestmark = pytest.mark.postgres
 
@@ -48,15 +46,10 @@ SEED_000_LINES = [
 
 
 def _alembic(database: Database, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "alembic", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"DATABASE_URL": database.dsn()},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=check,
-    )
+    ran = run_alembic(database.dsn(), *arguments)
+    if check:
+        ran.check_returncode()
+    return ran
 
 
 async def test_every_step_down_undoes_its_step_up(empty: Database) -> None:

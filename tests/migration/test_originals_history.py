@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +12,10 @@ import asyncpg
 import pytest
 
 from server.migrations import apply, describe
-from tests.migration.support import NOW, Connection, Database, add, add_device, add_image
+from tests.migration.support import NOW, Connection, Database, add, add_device, add_image, run_alembic
 
 pytestmark = pytest.mark.postgres
 
-ROOT = Path(__file__).parents[2]
 REVISIONS = ["0013_create_projects_and_images", "0014_create_original_images_table"]
 HASHES = [hashlib.sha256(bytes([number])).hexdigest() for number in range(4)]
 
@@ -137,17 +133,7 @@ async def test_a_count_that_can_not_be_lowered_does_not_stop_the_deletion(migrat
 
 
 def test_plain_alembic_knows_the_history(empty: Database) -> None:
-    def alembic(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "alembic", *arguments],
-            cwd=ROOT,
-            env=os.environ | {"DATABASE_URL": empty.dsn()},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
+    alembic = partial(run_alembic, empty.dsn())
     refused = alembic("-n", "originals", "upgrade", "head")
     assert refused.returncode != 0
     assert "the originals need the newest schema of the cameras" in refused.stderr

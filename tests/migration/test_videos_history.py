@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -21,11 +18,10 @@ from server import phase2_schema
 from server.migrations import apply, describe
 from server.migrations.environment import engine_for
 from server.videos_model import Model, ProcessingJob, Video
-from tests.migration.support import Connection, Database, add
+from tests.migration.support import Connection, Database, add, run_alembic
 
 pytestmark = pytest.mark.postgres
 
-ROOT = Path(__file__).parents[2]
 BEFORE, AFTER = VIDEO_REVISIONS
 
 
@@ -149,17 +145,7 @@ async def test_the_way_down_says_what_it_deletes(migrated: Database) -> None:
 
 def test_plain_alembic_knows_the_history(empty: Database) -> None:
     # covers: seed-004/current seed-004/dry-run
-    def alembic(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "alembic", *arguments],
-            cwd=ROOT,
-            env=os.environ | {"DATABASE_URL": empty.dsn()},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
+    alembic = partial(run_alembic, empty.dsn())
     assert alembic("upgrade", "head").returncode == 0
     preview = alembic("-n", "videos", "upgrade", f"{BEFORE}:{AFTER}", "--sql")
     assert "CREATE UNIQUE INDEX ix_videos_unique_checksum_pin" in preview.stdout
