@@ -194,18 +194,27 @@ def lint(
 
 
 @app.command(name="ls", epilog=EXIT_CODES_HELP)
-def list_scenarios(paths: Paths = None, tag: Tags = None, substring: Substring = "", as_json: AsJson = False) -> None:
-    """List scenarios: id, name, tags, and what they cover.
+def list_scenarios(
+    paths: Paths = None,
+    tag: Tags = None,
+    substring: Substring = "",
+    dut: cli_console.DutKind = "",
+    boards: BoardsFile = BOARDS,
+    as_json: AsJson = False,
+) -> None:
+    """List scenarios: id, name, tags, and what they cover; with --dut those that such devices can play.
 
     \b
     Examples:
       wakestorm ls
       wakestorm ls --tag smoke --json
+      wakestorm ls --dut virtual scenarios/resume
     """
     from harness.cli_list import list_command
     from harness.selection import Selection
 
-    raise typer.Exit(list_command(Selection(paths=paths or (), tags=tag or (), substring=substring), as_json=as_json))
+    chosen = Selection(paths=paths or (), tags=tag or (), substring=substring)
+    raise typer.Exit(list_command(chosen, as_json=as_json, dut=dut, boards=boards))
 
 
 @app.command()

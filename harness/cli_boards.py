@@ -29,7 +29,7 @@ INVENTORY = Path("boards.yaml")
 def scan(
     file: BoardsFile = INVENTORY,
     merge: Annotated[
-        bool, typer.Option("--merge", help="Add what is new to the file; what stands there stays.")
+        bool, typer.Option("--merge", help="Add what is new to the file, or make it; what stands there stays.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -67,11 +67,12 @@ def scan(
     if not found and not as_json:
         print("no serial port is there")
     if merge:
-        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        is_new = not file.exists()
+        text = "" if is_new else file.read_text(encoding="utf-8")
         result, added = merged(text, found, str(file))
-        if added:
+        if result != text:
             write_atomically(file, result)
-        nothing = "nothing new on USB" if file.exists() else "nothing on USB to begin it with, not written"
+        nothing = "made, without boards: nothing is plugged in on USB" if is_new else "nothing new on USB"
         typer.echo(f"{file}: {', '.join(added) + ' added' if added else nothing}", err=True)
 
 
@@ -94,6 +95,8 @@ def list_boards(file: BoardsFile = INVENTORY, as_json: AsJson = False) -> None:
         for row in rows:
             print(json_line(row))
         return
+    if not rows:
+        typer.echo(f"{file}: no boards yet; `wakestorm boards scan --merge` adds what is plugged in", err=True)
     width = max((len(row["id"]) for row in rows), default=0)
     for row in rows:
         words = [row["id"].ljust(width), row["kind"].ljust(9), row["port"] or f"({row['problem'] or 'no port'})"]

@@ -62,7 +62,12 @@ def console(
     boards: BoardsFile = Path("boards.yaml"),
     show: Annotated[
         list[str] | None,
-        typer.Option("--filter", "-f", metavar="TAG:LEVEL", help="As idf.py monitor: cam:D, wifi:N, *:W."),
+        typer.Option(
+            "--filter",
+            "-f",
+            metavar="TAG:LEVEL",
+            help='As idf.py monitor: "cam:D wifi:N *:W"; without *, no other tags.',
+        ),
     ] = None,
     timestamps: Annotated[bool, typer.Option("--timestamps", help="Seconds since the start before each line.")] = False,
     log: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep every line, filtered or not.")] = None,
@@ -88,6 +93,7 @@ def console(
       wakestorm console /dev/ttyUSB0 --timestamps -f "*:W cam:D" --log board.log
       wakestorm console yard-1 --send status --until "cam: status" --for 10s
     """
+    from harness.dut.board_lock import held
     from harness.dut.console import Console
     from harness.dut.log_lines import LogFilter
     from harness.dut.symbols import SymbolStore, symbol_store
@@ -95,8 +101,8 @@ def console(
     store = SymbolStore(symbols) if symbols else symbol_store(os.environ)
     url = _port_of(port, boards)
     printer = _Printer(LogFilter.parse(show or ()), store, timestamps=timestamps)
-    watched = Console(url, name=port, baud=baud, log=log, on_line=printer.line)
-    with watched:
+    watched = Console(url, name=port, baud=baud, log=log, on_line=printer.line, on_note=_say)
+    with held(port, url, "wakestorm console"), watched:
         if reset and not watched.reset():
             print(f"wakestorm: {url} has no reset line", file=sys.stderr)
         for line in send or ():
@@ -126,6 +132,10 @@ def _watched(watched: Console, until: str | None, for_: str | None) -> int:
     except KeyboardInterrupt:
         return 0
     return 0
+
+
+def _say(text: str) -> None:
+    print(f"wakestorm: {text}", file=sys.stderr, flush=True)
 
 
 def _all_names() -> tuple[str, ...]:

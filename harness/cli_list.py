@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.bench_refusals import refusals_of_bench, refuse_impossible
+from harness.bench_refusals import faults_of, refusals_of_bench, refuse_impossible
 from harness.dut.boards_of_run import LOOPBACK, duts_of
-from harness.dut.kinds import refuse_for_devices
+from harness.dut.kinds import refusals
 from harness.errors import ScenarioError, UsageError
+from harness.fitting import fitting
 from harness.jsonable import json_line
 from harness.plan import Plan, plans_of
 from harness.run_one import BenchKind
-from harness.selection import Selection, loaded_scenarios, plans_for, scenario_id
+from harness.selection import Selection, loaded_scenarios, named_files, plans_for, scenario_id
 
 
 def lint_command(
@@ -25,15 +27,26 @@ def lint_command(
         raise UsageError("--bench external and --target FILE go together", hint="docs/external.md has a whole file")
     if target is not None:
         _refuse_for_target(plans, target)
-    elif bench is not None and bench != "external":
+    elif bench is not None and bench != "external" and not dut:
         refuse_impossible(plans, bench)
     if dut:
-        duts = duts_of(dut, boards, LOOPBACK)
-        where = bench or ("processes" if duts.is_real_time else "embedded")
-        refuse_for_devices(plans, duts, where)
+        _refuse_for_devices(plans, dut, boards, bench)
     cases = sum(len(scenario.cases) for scenario, _ in loaded)
     print(f"{_counted(len(loaded), 'file')}, {_counted(cases, 'scenario')}: no mistakes")
     return 0
+
+
+def _refuse_for_devices(plans: Sequence[Plan], dut: str, boards: Path, bench: BenchKind | None) -> None:
+    """What the devices can't do, and what the bench can't do that they need."""
+    duts = duts_of(dut, boards, LOOPBACK)
+    where = bench or ("processes" if duts.is_real_time else "embedded")
+    found = [
+        mistake
+        for plan in plans
+        for mistake in (*refusals(plan, duts, where), *refusals_of_bench(plan, faults_of(where)))
+    ]
+    if found:
+        raise ScenarioError(dict.fromkeys(found))
 
 
 def _refuse_for_target(plans: Sequence[Plan], file: Path) -> None:
@@ -46,9 +59,12 @@ def _refuse_for_target(plans: Sequence[Plan], file: Path) -> None:
         raise ScenarioError(found)
 
 
-def list_command(selection: Selection, *, as_json: bool) -> int:
-    """One line for each scenario and case."""
-    plans = plans_for(selection)
+def list_command(selection: Selection, *, as_json: bool, dut: str = "", boards: Path = Path("boards.yaml")) -> int:
+    """One line for each scenario and case; with `dut` for those that such devices can play.
+
+    Raises ScenarioError where none fits, or a file that is named does not.
+    """
+    plans = _that_fit(selection, dut, boards) if dut else plans_for(selection)
     for plan in plans:
         if as_json:
             fields = {
@@ -67,6 +83,19 @@ def list_command(selection: Selection, *, as_json: bool) -> int:
             words += [f"covers {' '.join(plan.covers)}"] if plan.covers else []
             print("  ".join(words))
     return 0
+
+
+def _that_fit(selection: Selection, dut: str, boards: Path) -> list[Plan]:
+    """As `wakestorm run --dut` chooses, and how many that is."""
+    duts = duts_of(dut, boards, LOOPBACK)
+    asked = plans_for(selection, macs=[board.mac for board in duts.boards])
+    bench = "processes" if duts.is_real_time else "embedded"
+    plans, left_out = fitting(asked, duts, faults_of(bench), named_files(selection.paths))
+    files = _counted(len({plan.path for plan in plans}), "file")
+    said = f"{_counted(len(plans), 'scenario')} of {files} can be played with --dut {dut}, {len(left_out)} can not"
+    why = "; `wakestorm lint --dut` with their folder says why" if left_out else ""
+    print(said + why, file=sys.stderr)
+    return plans
 
 
 def _counted(count: int, noun: str) -> str:

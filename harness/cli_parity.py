@@ -119,5 +119,5 @@ def _told(plan: Plan, before: tuple[str, ScenarioEnded], after: tuple[str, Scena
         for line in found.differences:
             print(f"    {line}")
         for name, count in sorted(found.declared.items()):
-            print(f"    declared: {name} differs {count} times: {DECLARED[name]}")
+            print(f"    declared: {name}, {count} times: {DECLARED[name]}")
     return is_equal

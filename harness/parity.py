@@ -1,8 +1,9 @@
 """Do two kinds of devices do the same? Traces of one scenario, compared message by message. Pure.
 
 A trace is what each device said and was told, in order, from a history's messages. Order must be equal, fields must be
-equal, and a message must come as long after its wake's begin as on the other kind, within a tolerance. What is known to
-differ is declared here, with its reason, and shown apart; everything else is a difference.
+equal, and a message must come as long after its wake's begin as on the other kind, within a tolerance. Each direction
+has an order of its own; between the two, what a device says must stand before or after what it is told as on the other
+kind. What is known to differ is declared here, with its reason, and shown apart; everything else is a difference.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from typing import Any, Final
 
 TOLERANCE_MS: Final = 2_000
 
-_TELLING: Final = ("capture_image", "send_image", "missing_chunks", "ACK_OK", "next_wake")
-
+CROSSING: Final = "crossing"
 DECLARED: Final[dict[str, str]] = {
     "timestamp": "the time of the capture: a board boots for some hundred milliseconds first",
     "capture_timestamp": "the time of the capture: a board boots for some hundred milliseconds first",
     "next_wake_time": "a wake time counts from the end of the transfer, which comes later by the boot",
     "battery_voltage": "a board has a battery of its own, and one wake more behind it",
     "next_wake": "a wake time counts from the HELLO, which comes later by the boot",
+    CROSSING: "a message that is repeated in its wake, and one of the other direction, were under way at the same time",
 }
-"""Fields that may differ in value, never in being there, and why."""
+"""Fields that may differ in value, never in being there; and messages that may change places; and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ class Seen:
     after_ms: int
     wake: int
     fields: Mapping[str, Any]
+    is_up: bool
+    place: int
+    """Which message of the trace this is."""
+    is_again: bool
+    """The device has said, or was told, that before in this wake."""
 
 
 @dataclass(slots=True)
@@ -54,13 +60,17 @@ def trace_of(records: Iterable[Mapping[str, Any]], device: str) -> list[Seen]:
     """The messages of one device, from the records of a history."""
     seen: list[Seen] = []
     begun_ms, wake = 0, 0
+    names: set[str] = set()
     for record in records:
         if record.get("who") != device:
             continue
         if record["kind"] == "wake":
-            begun_ms, wake = record["t_ms"], wake + 1
+            begun_ms, wake, names = record["t_ms"], wake + 1, set()
         elif record["kind"] == "message":
-            seen.append(Seen(_name(record), record["t_ms"] - begun_ms, wake, _fields(record)))
+            name, after_ms = _name(record), record["t_ms"] - begun_ms
+            is_up, is_again = record["direction"] == "up", name in names
+            seen.append(Seen(name, after_ms, wake, _fields(record), is_up, len(seen), is_again))
+            names.add(name)
     return seen
 
 
@@ -100,19 +110,45 @@ def _flat(path: str, value: Any) -> Iterable[tuple[str, Any]]:
 def compared(left: Sequence[Seen], right: Sequence[Seen], *, tolerance_ms: int = TOLERANCE_MS) -> Comparison:
     """What differs from `left` to `right`."""
     found = Comparison()
+    pairs: list[tuple[Seen, Seen]] = []
+    for is_up in (True, False):
+        pairs += _paired(found, *([item for item in trace if item.is_up is is_up] for trace in (left, right)))
+    pairs.sort(key=lambda pair: pair[0].place)
+    for one, other in pairs:
+        _compare(found, one, other, tolerance_ms)
+    _cross(found, pairs)
+    return found
+
+
+def _paired(found: Comparison, left: Sequence[Seen], right: Sequence[Seen]) -> Iterable[tuple[Seen, Seen]]:
+    """The messages of one direction that both have, in order; the others are differences."""
     matcher = SequenceMatcher(a=[item.name for item in left], b=[item.name for item in right], autojunk=False)
     for what, start, end, other_start, other_end in matcher.get_opcodes():
         if what == "equal":
-            for one, other in zip(left[start:end], right[other_start:other_end], strict=True):
-                _compare(found, one, other, tolerance_ms)
+            yield from zip(left[start:end], right[other_start:other_end], strict=True)
             continue
         found.differences += [f"- wake {item.wake}: {item.name}" for item in left[start:end]]
         found.differences += [f"+ wake {item.wake}: {item.name}" for item in right[other_start:other_end]]
-    return found
+
+
+def _cross(found: Comparison, pairs: Sequence[tuple[Seen, Seen]]) -> None:
+    """Messages of a wake that changed places with one of the other direction; `pairs` in the order of the left."""
+    for number, (one, other) in enumerate(pairs):
+        for later, later_other in pairs[number + 1 :]:
+            if later.wake != one.wake:
+                break
+            if later.is_up is one.is_up or other.place < later_other.place:
+                continue
+            if one.is_again or later.is_again:
+                found.declared[CROSSING] = found.declared.get(CROSSING, 0) + 1
+            else:
+                found.differences.append(f"~ wake {one.wake}: {one.name}: after {later.name}, not before it")
 
 
 def _compare(found: Comparison, one: Seen, other: Seen, tolerance_ms: int) -> None:
     found.compared += 1
+    if one.wake != other.wake:
+        found.differences.append(f"~ wake {one.wake}: {one.name}: in wake {other.wake}")
     for key in sorted({*one.fields, *other.fields}):
         if key not in one.fields or key not in other.fields:
             where = "only before" if key in one.fields else "only after"

@@ -40,8 +40,8 @@ PORT_TRIES_MAX: Final = 5
 """A free port may be taken by another process before the broker binds it; then another one is tried."""
 
 LOG_TAIL_CHARS: Final = 1500
-_SALT: Final = b"no secret"
-"""A login of a bench lasts as long as the bench."""
+_SALT: Final = b"not a secret"
+"""Mosquitto takes salts of 12 bytes only (SALT_BYTES). A login of a bench lasts as long as the bench."""
 
 _LAUNCHER: Final = Path(__file__).with_name("die_with_parent.py")
 

@@ -78,6 +78,7 @@ class Console:
         log: Path | None = None,
         on_line: OnLine | None = None,
         on_change: Callable[[], None] | None = None,
+        on_note: OnLine | None = None,
         wakes_line: bool = False,
     ) -> None:
         self.port = port
@@ -88,6 +89,7 @@ class Console:
         self._log: TextIO | None = None
         self._on_line = on_line
         self._on_change = on_change
+        self._on_note = on_note
         self._wakes_line = wakes_line
         self._changed = threading.Condition()
         self._serial: SerialPort | None = None
@@ -191,7 +193,7 @@ class Console:
             self._gone_since_s, self._gone_because = monotonic_s(), reason
             self.vanished += 1
             self._changed.notify_all()
-        self._write_log(f"[{self.port} went away: {reason}]")
+        self.note(f"{self.port} went away: {reason}")
 
     def _reopen(self) -> None:
         try:
@@ -203,7 +205,7 @@ class Console:
         with self._changed:
             self._serial, self._gone_since_s = serial, None
             self._changed.notify_all()
-        self._write_log(f"[{self.port} is there again]")
+        self.note(f"{self.port} is there again")
 
     # -- what a test does ------------------------------------------------------------------------------
 
@@ -211,6 +213,7 @@ class Console:
         self, pattern: str | re.Pattern[bytes], timeout_s: float = 10.0, *, literal: bool = False, prompt: bool = False
     ) -> ConsoleMatch:
         """The next match after the last one. Raises ConsoleTimeout, or ConsoleFailure for a bad line before it."""
+        __tracebackhide__ = True  # a test that fails shows its own line
         compiled = pattern_of(pattern, literal=literal) if isinstance(pattern, str) else pattern
         until_s = monotonic_s() + timeout_s
         with self._changed:
@@ -229,6 +232,7 @@ class Console:
 
     def check(self, since: int = 0) -> None:
         """Raises ConsoleFailure where a bad line has come since that byte."""
+        __tracebackhide__ = True
         with self._changed:
             bad = self.transcript.bad_since(since)
         if bad is not None:
@@ -266,8 +270,10 @@ class Console:
         return serial is not None and serial.set_reset(held=held)
 
     def note(self, text: str) -> None:
-        """A line of the log file that the board has not printed."""
+        """A line of the log file that the board has not printed; who listens to such hears it."""
         self._write_log(f"[{text}]")
+        if self._on_note is not None:
+            self._on_note(text)
 
     def reset(self) -> bool:
         """Reset the board by its EN line (RTS); False where the port has no such line."""
@@ -315,7 +321,7 @@ class Console:
             what = f"{self.port} has been away for {away_s:.1f} s ({self._gone_because})"
             return ConsoleTimeout(f"{self.name}: no {pattern!r} within {timeout_s:g} s: {what}", Blame.CABLE)
         if not self.transcript.end:
-            hint = f"not a byte came from {self.port}: wrong port, wrong baud rate ({self.baud}), or no power"
+            hint = f"not a byte from {self.port}: asleep, without power, wrong port, or not at {self.baud} baud?"
             return ConsoleTimeout(f"{self.name}: no {pattern!r} within {timeout_s:g} s", Blame.CABLE, hint=hint)
         if self._is_garbled():
             hint = self._shown(f"what came is not text: is {self.baud} the right baud rate? The last lines:")

@@ -41,26 +41,26 @@ def log_line(line: str) -> LogLine | None:
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """The highest level that is shown, by tag; lines without a tag always are."""
+    """The highest level that is shown, by tag; lines without a tag (ROM, panics) always are. None: nothing."""
 
-    most: Level = "V"
+    most: Level | None = "V"
     by_tag: dict[str, Level | None] = field(default_factory=dict)
-    """None: nothing of that tag."""
 
     @classmethod
     def parse(cls, words: Sequence[str]) -> LogFilter:
-        """`camera:D`, `wifi:N` (nothing), `*:W`, as idf.py monitor has them. Raises UsageError."""
-        most: Level = "V"
-        by_tag: dict[str, Level | None] = {}
+        """`camera:D wifi:N *:W` as idf.py monitor has it; tags that nobody names are hidden without `*`.
+
+        Raises UsageError.
+        """
+        levels: dict[str, Level | None] = {}
         for word in " ".join(words).split():
-            tag, mark, level = word.rpartition(":")
-            if not mark or level.upper() not in (*LEVELS, "N") or (tag == "*" and level.upper() == "N"):
-                raise UsageError(f"--filter {word}: not a filter", hint="TAG:LEVEL with a level of N E W I D V; *:W")
-            if tag == "*":
-                most = level.upper()  # type: ignore[assignment]  # looked at above
-            else:
-                by_tag[tag] = None if level.upper() == "N" else level.upper()  # type: ignore[assignment]
-        return cls(most, by_tag)
+            tag, mark, letter = word.partition(":")
+            level = _level(letter if mark else "*")
+            if not tag or level == "":
+                hint = "TAG or TAG:LEVEL with a level of N E W I D V; *:LEVEL for all other tags"
+                raise UsageError(f"--filter {word}: not a filter", hint=hint)
+            levels[tag] = level
+        return cls(levels.pop("*", None if levels else "V"), levels)
 
     def shows(self, line: str) -> bool:
         """Whether this line is shown."""
@@ -69,6 +69,14 @@ class LogFilter:
             return True
         most = self.by_tag.get(parts.tag, self.most)
         return most is not None and LEVELS.index(parts.level) <= LEVELS.index(most)
+
+
+def _level(letter: str) -> Level | Literal[""] | None:
+    """A level of a filter; None for N, nothing; "" for what is none."""
+    if letter.upper() == "N":
+        return None
+    known = ("V" if letter == "*" else letter).upper()
+    return next((level for level in LEVELS if level == known), "")
 
 
 def coloured(line: str) -> str:

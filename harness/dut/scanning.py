@@ -16,7 +16,13 @@ from harness.dut.finding import NATIVE_USB, SystemPort, matches
 from harness.dut.inventory import Inventory, inventory_of
 from harness.errors import UsageError
 
-NEW_FILE: Final = "# Boards of this desk; docs/boards.md explains every key.\nversion: 1\nboards:\n"
+NEW_FILE: Final = """\
+# Boards of this desk; docs/boards.md explains every key.
+version: 1
+boards: {}
+# Boards stand here in place of {}, such as a virtual one of `wakestorm board --pty /tmp/cam`:
+#  desk: {kind: virtual, match: {port: /tmp/cam}}
+"""
 _TOP_KEY: Final = re.compile(r"^boards:\s*(\{\s*\})?\s*(#.*)?$")
 
 
@@ -70,9 +76,12 @@ def new_id(port: SystemPort, taken: Iterable[str]) -> str:
 
 
 def merged(text: str, found: Sequence[Sighting], file: str) -> tuple[str, list[str]]:
-    """The file's text with an entry for every stranger on USB, and the new ids. Raises ScenarioError or UsageError."""
-    inventory = inventory_of(text.encode(), file) if text.strip() else None
-    taken = list(inventory.boards) if inventory else []
+    """The text with an entry for every stranger on USB, and the new ids. Nothing becomes an inventory without boards.
+
+    Raises ScenarioError or UsageError.
+    """
+    text = text if text.strip() else NEW_FILE
+    taken = list(inventory_of(text.encode(), file).boards)
     added: list[str] = []
     entries = ""
     for sighting in found:
@@ -83,7 +92,7 @@ def merged(text: str, found: Sequence[Sighting], file: str) -> tuple[str, list[s
             entries += entry_text(board_id, sighting.port)
     if not added:
         return text, []
-    result = _with_entries(text or NEW_FILE, entries, file)
+    result = _with_entries(text, entries, file)
     read_back = inventory_of(result.encode(), file)
     if any(board_id not in read_back.boards for board_id in added):
         raise UsageError(f"{file} is written in a way that nothing can be added to", hint="put each board on own lines")

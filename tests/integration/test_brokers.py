@@ -14,6 +14,7 @@ import pytest
 
 from harness.bench.brokers import BrokerKind, BrokerProcess, find_mosquitto, missing_reason
 from harness.errors import BenchUnavailable
+from server.wire.mqtt_codec import Connack, Connect, Decoder, encode
 from tests.support.conformance import BrokerUnderTest, bare_client, numbers
 from tests.support.scripted_broker import run
 
@@ -127,3 +128,20 @@ def test_a_broker_dies_with_its_parent_even_when_paused(kind: BrokerKind, tmp_pa
             assert readable == [descriptor], "the broker outlived its parent"
         finally:
             os.close(descriptor)
+
+
+@every_kind
+def test_a_login_lets_its_owner_in_and_nobody_else(kind: BrokerKind, tmp_path: Path) -> None:
+    with BrokerProcess(kind, tmp_path, login=("bench", "right")) as broker:
+        answers = [
+            connected(broker.port, username=name, password=word)
+            for name, word in (("bench", b"right"), ("bench", b"wrong"), (None, None))
+        ]
+    assert [answer == [Connack()] for answer in answers] == [True, False, False]
+
+
+def connected(port: int, *, username: str | None, password: bytes | None) -> list[object]:
+    """What a broker says to a CONNECT."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5.0) as wire:
+        wire.sendall(encode(Connect(client_id="stranger", keep_alive_s=30, username=username, password=password)))
+        return [*Decoder().feed(wire.recv(64))]

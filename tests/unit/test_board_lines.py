@@ -12,7 +12,7 @@ from harness.dut.panic import panics_in
 from harness.dut.symbols import SymbolStore
 from harness.errors import UsageError
 from harness.flakes import FlakeLedger, standings
-from harness.parity import compared, trace_of
+from harness.parity import CROSSING, DECLARED, compared, trace_of
 
 LINES = """
 I (349) cam: ready project=esp32s3-cam version=3.5.0 profile=esp32s3-cam@3.5.0 device=B8F862000000 reset=DEEPSLEEP
@@ -92,6 +92,37 @@ def test_what_differs_is_named() -> None:
     changed = history()
     changed[3]["payload_sha256"] = "00"
     assert "'f0' became '00'" in compared(before, trace_of(changed, "yard[0]")).differences[0]
+
+
+def in_order(*places: int) -> list[dict[str, Any]]:
+    """The history with its messages in another order, and at the times of that order."""
+    begin, *messages = history()
+    return [begin, *({**messages[place], "t_ms": 600 + 100 * number} for number, place in enumerate(places))]
+
+
+def test_an_answer_belongs_behind_its_question() -> None:
+    before = trace_of(history(), "yard[0]")
+    hasty = compared(before, trace_of(in_order(0, 2, 1, 3), "yard[0]"))
+    assert hasty.differences == [
+        "~ wake 1: is told cmd capture_image: after sends data chunk 0 a.jpg, not before it",
+    ]
+    next_wake = [*history()[:3], history()[0], *history()[3:]]
+    assert "in wake 2" in compared(before, trace_of(next_wake, "yard[0]")).differences[0]
+
+
+def test_what_is_repeated_may_cross_with_what_comes_the_other_way() -> None:
+    begin, hello, snap, *_ = history()
+    storm = trace_of([begin, hello, snap, hello, snap, hello], "yard[0]")
+    found = compared(storm, trace_of([begin, hello, hello, snap, hello, snap], "yard[0]"))
+    assert found.is_equal and found.declared == {CROSSING: 2}
+    assert compared(storm, trace_of([begin, snap, hello, hello, hello, snap], "yard[0]")).differences
+
+
+def test_the_document_names_all_that_is_declared() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "boards.md").read_text(encoding="utf-8")
+    table = text.partition("| declared | why |")[2].partition("\n\n")[0]
+    rows = [row.strip("| ").split(" | ") for row in table.splitlines()[2:]]
+    assert {name.strip("`"): why for name, why in rows} == DECLARED
 
 
 def attempt(verdict: str, number: int = 1) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.cli import exit_code_of
 from harness.dut.finding import BoardNotFound, SystemPort, matches, port_of, ports_of
 from harness.dut.inventory import Inventory, inventory_of
 from harness.dut.inventory_schema import SCHEMA_PATH, inventory_schema, rendered
@@ -163,8 +164,24 @@ def test_a_merge_adds_strangers_and_keeps_every_line() -> None:
 
 
 def test_a_merge_into_nothing_makes_a_file() -> None:
-    text, added = merged("", [Sighting(TWIN, None)], "boards.yaml")
-    assert added == list(inventory(text).boards)
+    empty, added = merged("", [Sighting(OLD, None)], "boards.yaml")  # nothing on USB
+    assert (added, inventory(empty).boards) == ([], {})
+    for before in ("", empty):
+        text, added = merged(before, [Sighting(TWIN, None)], "boards.yaml")
+        assert added == list(inventory(text).boards) != []
+
+
+def test_a_missing_file_is_made_by_what_its_error_advises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("harness.dut.finding.system_ports", lambda: [OLD])
+    file = ["--boards", str(tmp_path / "boards.yaml")]
+    assert exit_code_of(["boards", "ls", *file]) == 64
+    assert "scan --merge` makes one" in capsys.readouterr().err
+    assert exit_code_of(["boards", "scan", "--merge", *file]) == 0
+    assert "made, without boards" in capsys.readouterr().err
+    assert exit_code_of(["boards", "ls", *file]) == 0
+    assert "no boards yet" in capsys.readouterr().err
 
 
 @given(

@@ -14,6 +14,7 @@ import pytest
 import firmware_fixtures
 from harness.blame import Blame
 from harness.cli import exit_code_of
+from harness.dut.board_lock import FOLDER_VARIABLE, held
 from harness.dut.console import Console, ConsoleFailure, ConsoleTimeout
 from harness.dut.serial_port import PortUnavailable
 from harness.dut.symbols import VARIABLE, SymbolStore
@@ -119,7 +120,7 @@ def test_a_timeout_shows_the_last_twenty_lines(wire: Wire) -> None:
 
 def test_silence_and_noise_are_blamed_on_the_cable(wire: Wire) -> None:
     with Console(str(wire.link), name="yard[0]") as console:
-        with pytest.raises(ConsoleTimeout, match="not a byte came") as silent:
+        with pytest.raises(ConsoleTimeout, match="not a byte from") as silent:
             console.expect("boot", 0.05)
         wire.say(b"\xfe\xf8\x80\x00\xfe\xc0\xf0\xfe" * 8 + b"\n")
         with pytest.raises(ConsoleTimeout, match="right baud rate") as noisy:
@@ -133,7 +134,8 @@ def test_silence_and_noise_are_blamed_on_the_cable(wire: Wire) -> None:
 
 def test_a_port_that_went_away_is_named_and_waited_for(wire: Wire) -> None:
     gone = threading.Event()
-    with Console(str(wire.link), name="yard[0]", on_change=gone.set) as console:
+    noted: list[str] = []
+    with Console(str(wire.link), name="yard[0]", on_change=gone.set, on_note=noted.append) as console:
         wire.pull()
         with pytest.raises(ConsoleTimeout, match=f"{wire.link} has been away for") as caught:
             console.expect("boot", 0.3)
@@ -144,6 +146,7 @@ def test_a_port_that_went_away_is_named_and_waited_for(wire: Wire) -> None:
         wire.say(b"I (27) boot: again\n")
         assert console.expect("boot: again")
         assert console.vanished == 1
+    assert [note.partition(":")[0] for note in noted] == [f"{wire.link} went away", f"{wire.link} is there again"]
 
 
 def test_the_port_can_be_lent_to_another_program(wire: Wire) -> None:
@@ -164,6 +167,17 @@ def test_a_port_that_is_not_there_says_so(tmp_path: Path, capsys: pytest.Capture
     assert exit_code_of(["console", "cam-7"]) == 64
 
 
+def test_the_command_names_who_holds_the_port(
+    wire: Wire, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "locks"))
+    with held("yard", str(wire.link), "a run"):
+        assert exit_code_of(["console", str(wire.link), "--for", "50ms"]) == 3
+    assert f"process {os.getpid()}, a run, since" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert exit_code_of(["console", str(wire.link), "--for", "50ms"]) == 0
+
+
 def test_the_command_shows_lines_until_one_comes(
     wire: Wire, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,7 +186,7 @@ def test_the_command_shows_lines_until_one_comes(
         target=lambda: (wire.heard(7), wire.say(b"I (1) wifi: up\nW (2) camera: low\nI (3) camera: status ok\n"))
     )
     said.start()
-    words = ["console", str(wire.link), "--send", "status", "--until", "status ok", "--for", "10s", "-f", "wifi:N"]
+    words = ["console", str(wire.link), "--send", "status", "--until", "status ok", "--for", "10s", "-f", "*:V wifi:N"]
     assert exit_code_of(words) == 0
     said.join()
     assert capsys.readouterr().out == "W (2) camera: low\nI (3) camera: status ok\n"

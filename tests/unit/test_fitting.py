@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.dut.kinds import DutOrder
+from harness.cli import exit_code_of
+from harness.dut.inventory import BoardEntry
+from harness.dut.kinds import BoardOrder, DutOrder, refusals
 from harness.errors import ScenarioError
 from harness.events import Event, LeftOut, ScenarioEnded, SuiteEnded, SuiteStarted
 from harness.fitting import fitting
 from harness.report.files import RunFiles
 from harness.report.junit import JunitReporter
 from harness.report.terminal import TerminalReporter
-from harness.selection import Selection, named_files, plans_for
+from harness.selection import Selection, named_files, plans_for, scenario_id
 from harness.verdict import Verdict
 from tests.support.results import FAILED
 
@@ -79,3 +81,31 @@ def test_what_fails_in_quarantine_is_shown_and_said_to_decide_nothing() -> None:
         terminal.on_event(event)
     assert "in quarantine: it decides nothing" in said.getvalue()
     assert "1 of those that did not pass are in quarantine, and decide nothing" in said.getvalue()
+
+
+ANY_DEVICE_PROVES = {f"seed-001/test-{number}" for number in (1, 2, 3, 4)} | {"seed-000/test-resume"}
+
+
+def test_at_least_twenty_files_and_the_named_ones_run_on_any_device() -> None:
+    entry = BoardEntry.model_validate({"kind": "board", "match": {"port": "/dev/null"}})
+    one = DutOrder(kind="board", boards=(BoardOrder(id="cam", port="/dev/null", mac="7CDFA1E0B0C5", entry=entry),))
+    folders = [f"scenarios/{name}" for name in ("resume", "protocol", "timeout", "duplicates", "backlog", "captures")]
+    plans = plans_for(Selection(paths=folders))
+    runs_on = [fitting(plans, order, "processes", ())[0] for order in (DutOrder(kind="virtual"), one)]
+    anywhere = [plan for plan in runs_on[0] if plan in runs_on[1] and not refusals(plan, DutOrder(), "embedded")]
+    assert len({plan.path for plan in anywhere}) >= 80
+    assert {name for plan in anywhere for name in plan.covers} >= ANY_DEVICE_PROVES
+    cases = {scenario_id(plan).partition("::")[2] for plan in anywhere if "one-board-interrupted" in plan.path}
+    assert {case.partition(",there")[0] for case in cases} == {
+        f"interruption={how},k={k}" for how in ("power_loss", "cut") for k in range(4)
+    }
+
+
+def test_the_list_of_files_for_a_device_is_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code_of(["ls", "--dut", "virtual", "scenarios/hil", "scenarios/fleet"]) == 0
+    said = capsys.readouterr()
+    assert [line.partition("  ")[0] for line in said.out.splitlines()][:2] == [PANIC, UPGRADE]
+    assert "fifty-devices" not in said.out and "can be played with --dut virtual, 2 can not" in said.err
+    late = "scenarios/timeout/retry-whose-answer-never-left.yaml"
+    assert exit_code_of(["lint", "--dut", "virtual", late]) == 64
+    assert "crash is not to be had in the processes bench" in capsys.readouterr().err
