@@ -19,7 +19,7 @@ from server.clock import SteppedClock
 from server.store import DATABASE_ERRORS
 from server.web.current import CURRENT, Served
 from server.web.dashboard import alert_pages, device_pages
-from server.web.described import DEVICE_MESSAGE, DEVICE_MESSAGE_BODY, HEALTH, METRICS, MONITOR
+from server.web.described import DEVICE_MESSAGE, DEVICE_MESSAGE_BODY, HEALTH, METRICS, MONITOR, DescribedApi
 from server.web.devices import alert_routes, device_image_routes, device_routes
 from server.web.doors import Doors
 from server.web.journal_pages import journal_pages
@@ -53,7 +53,7 @@ def http_app(app: App) -> Served:
 def _api(has_test_clock: bool) -> FastAPI:
     """The routes of every server in this process."""
     app = CURRENT
-    api = FastAPI(
+    api = DescribedApi(
         title="wakestorm reference server",
         description="Device messages over HTTP; projects, images and their originals; malls, videos and their jobs.",
         version="1",

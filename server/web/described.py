@@ -1,9 +1,15 @@
-"""What OpenAPI says of the routes that are no part of the versioned API: health, metrics, the functions of seed 001."""
+"""What OpenAPI says beyond the routes' own words: who may call each, by the table of rights; and the routes that are no
+part of the versioned API: health, metrics, the functions of seed 001."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from fastapi import FastAPI
+
+from server.web.doors import SESSION_COOKIE
+from server.web.problems import problems
+from server.web.rights import RIGHTS, Entry, Right, row_of
 from server.wire import limits
 
 
@@ -67,3 +73,56 @@ MONITOR: Final[dict[int | str, dict[str, Any]]] = {
     401: _json("Without the bearer token", _REFUSED),
     503: _json("The database is away", _REFUSED),
 }
+
+
+_BEARER: Final = "bearer"
+_SESSION: Final = "session"
+_MONITOR: Final = "monitorToken"
+
+
+class DescribedApi(FastAPI):
+    """An API whose description says of each operation which role and which scope it needs."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Made once; every operation has `security`, an empty one where nobody is asked for."""
+        if self.openapi_schema is None:
+            schema = super().openapi()
+            schema.setdefault("components", {})["securitySchemes"] = _schemes()
+            for template, operations in schema["paths"].items():
+                for method, operation in operations.items():
+                    _say_who(operation, row_of(method.upper(), template))
+            self.openapi_schema = schema
+        return self.openapi_schema
+
+
+def _schemes() -> dict[str, Any]:
+    scopes = sorted({scope for method, template in RIGHTS if (scope := row_of(method, template).scope)})
+    said = "A token of `wakestorm user token`. The scopes of an operation are what a token with scopes needs; "
+    return {
+        _BEARER: {
+            "type": "http",
+            "scheme": "bearer",
+            "description": f"{said}one without scopes may do what its role may. `:write` reads too.",
+            "x-scopes": scopes,
+        },
+        _SESSION: {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": SESSION_COOKIE,
+            "description": "Who signed in at /sign-in; what changes something needs the page's token too.",
+        },
+        _MONITOR: {"type": "http", "scheme": "bearer", "description": "The server's own `--monitor-token`."},
+    }
+
+
+def _say_who(operation: dict[str, Any], entry: Entry) -> None:
+    role, scope = entry.right.role, entry.scope
+    if entry.right is Right.OWN_TOKEN:
+        operation["security"] = [{_MONITOR: []}]
+    elif role is None or scope is None:
+        operation["security"] = []
+    else:
+        operation["security"] = [{_BEARER: [scope]}, {_SESSION: []}]
+        operation["x-role"] = role.value
+        for status, refusal in problems(401, 403).items():
+            operation["responses"].setdefault(str(status), refusal)

@@ -189,6 +189,14 @@ _ENTRIES: Final = sorted(
 )
 
 
+_ROWS: Final = {(entry.method, entry.template): entry for entry in _ENTRIES}
+
+
+def row_of(method: str, template: str) -> Entry:
+    """The row of a route that stands in the table; raises KeyError for another."""
+    return _ROWS[method, template]
+
+
 def entry_of(method: str, path: str) -> Entry | None:
     """The row for a request, HEAD like GET; None where there is none, and then there is no such route."""
     method = "GET" if method == "HEAD" else method

@@ -157,6 +157,35 @@ def test_every_scope_is_for_something_and_a_wrong_one_is_named(migrated_database
     run(migrated_database.dsn("ws_server"), body)
 
 
+def test_the_description_says_of_each_route_what_its_door_asks_for(migrated_database: Database) -> None:
+    """Complete against the table, and true: a token with the scope that is said gets in, one without it does not."""
+
+    async def body(rig: Rig) -> None:
+        await add_user(rig, "ada", Role.ADMIN)
+        described = (await rig.http.get("/openapi.json")).json()
+        routes = {
+            (method.upper(), path): operation
+            for path, operations in described["paths"].items()
+            for method, operation in operations.items()
+        }
+        assert set(routes) >= {route for route in RIGHTS if route[1].startswith(("/api/v1", "/functions"))}
+        assert set(described["components"]["securitySchemes"]["bearer"]["x-scopes"]) == set(SCOPES)
+        for (method, path), operation in routes.items():
+            right, security = RIGHTS[method, path], operation["security"]
+            assert operation.get("x-role") == right.role and bool(security) == (right is not Right.EVERYBODY), path
+            if right.role is None:
+                continue
+            (scope,) = security[0]["bearer"]
+            assert {"401", "403"} <= set(operation["responses"]), path
+            elsewhere = sorted(set(SCOPES) - {scope, scope.replace("read", "write")})
+            for scopes, is_let_in in (([scope], True), (elsewhere, False)):
+                token = await rig.app.accounts.issue_token("ada", Role.OPERATOR, 1, scopes)
+                asked = await rig.http.request(method, address_of(path), headers={"authorization": f"Bearer {token}"})
+                assert (asked.status_code not in (401, 403)) is is_let_in, (method, path, scopes, asked.text)
+
+    run(migrated_database.dsn("ws_server"), body)
+
+
 def test_signing_in_and_out(migrated_database: Database) -> None:
     async def body(rig: Rig) -> None:
         await add_user(rig, "Ada", Role.ADMIN)
