@@ -35,3 +35,10 @@ _ORDER: Final = (Blame.CABLE, Blame.BOARD, Blame.FIRMWARE, Blame.HARNESS, Blame.
 def first_cause(found: set[Blame]) -> Blame | None:
     """The class that explains the others: a lost cable explains a silent board, a panic explains missing rows."""
     return next((blame for blame in _ORDER if blame in found), None)
+
+
+def of_failed_test(error: BaseException, shown: set[Blame], *, has_board: bool) -> Blame:
+    """Of a test in Python: what its error says, else what consoles showed, else the board's program or the test."""
+    said: Blame | None = getattr(error, "blame", None)
+    is_of_board = has_board and isinstance(error, AssertionError)
+    return said or first_cause(shown) or (Blame.FIRMWARE if is_of_board else Blame.HARNESS)

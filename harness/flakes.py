@@ -70,7 +70,11 @@ class FlakeLedger:
     def on_event(self, event: Event) -> None:
         """Adds a line for an attempt."""
         if isinstance(event, ScenarioEnded | AttemptFailed):
-            self._add(self._line(event.result))
+            self.note(self._line(event.result))
+
+    def note(self, attempt: Mapping[str, Any]) -> None:
+        """Adds a line for an attempt: `scenario`, `attempt`, `verdict`, and what else is known of it."""
+        self._add({**attempt, "run": self._run})
 
     def quarantine(self, scenario: str, because: str) -> None:
         """From now on this scenario decides no verdict."""
@@ -105,7 +109,6 @@ class FlakeLedger:
         blames = sorted({failure.blame for failure in result.failures if failure.blame})
         return {
             "scenario": result.id,
-            "run": self._run,
             "attempt": result.attempt,
             "verdict": result.verdict.value,
             "seed": result.seed,

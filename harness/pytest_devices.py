@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from harness.blame import Blame, first_cause
 from harness.dut.boards_of_run import LOOPBACK, duts_of, locked
 from harness.dut.console import Console
 from harness.dut.firmware_sets import firmware_folder
@@ -26,7 +27,16 @@ if TYPE_CHECKING:
     from harness.run_one import BenchKind
 
 FIRMWARE = "3.5.0"
-MAC = "7CDFA1E0B0C5"
+FIRST_MAC: Final = 0x7CDFA1E0B0C5
+"""Of the first virtual board; the others count on from it."""
+
+
+class ScenarioFailed(AssertionError):
+    """A scenario of `bench.run` did not pass; the text is its report."""
+
+    def __init__(self, report: str, blame: Blame | None) -> None:
+        super().__init__(report)
+        self.blame = blame
 
 
 class BoardFixture:
@@ -78,14 +88,27 @@ class BoardFixture:
             raise FlashFailed(result)
         return result
 
+    def troubles(self) -> Iterator[Blame]:
+        """What the console shows by itself: a port that is gone, a bad line."""
+        if self.console.away_s is not None:
+            yield Blame.CABLE
+        bad = self.console.transcript.bad_since(self.since)
+        if bad is not None:
+            yield bad.kind.blame
+
     def allow(self, *names: str) -> None:
         """These lines of the fail list are meant to come."""
         self.console.transcript.allowed = (*self.console.transcript.allowed, *names)
 
 
 @contextmanager
-def opened_board(kind: str, inventory: Path, folder: Path, log: Path) -> Iterator[BoardFixture]:
-    """A virtual board of its own, flashed and dark; or the one of the inventory, as it is, locked meanwhile."""
+def opened_board(
+    kind: str, inventory: Path, folder: Path, log: Path, *, name: str, place: int = 0
+) -> Iterator[BoardFixture]:
+    """A virtual board of its own, flashed and dark; or the one of the inventory, as it is, locked meanwhile.
+
+    `place` tells virtual boards of one test apart.
+    """
     order = duts_of(kind, inventory, LOOPBACK)
     if order.kind == "simulated":
         raise UsageError("--dut simulated: a simulated camera has no console", hint="virtual, or board:ID")
@@ -103,12 +126,12 @@ def opened_board(kind: str, inventory: Path, folder: Path, log: Path) -> Iterato
             finally:
                 hands.leave()
         return
-    virtual = VirtualBoard("virtual", MAC, folder)
+    virtual = VirtualBoard(name, f"{FIRST_MAC + place:012X}", folder)
     virtual.start()
     try:
-        with Console(virtual.port, name="virtual", log=log, wakes_line=True) as console:
+        with Console(virtual.port, name=name, log=log, wakes_line=True) as console:
             entry = BoardEntry.model_validate({"kind": "virtual"})
-            device = BoardFixture("virtual", console, virtual, entry, virtual.port, folder / "state")
+            device = BoardFixture(name, console, virtual, entry, virtual.port, folder / "state")
             device.flash()
             console.transcript.skip()
             console.transcript.bad_lines.clear()  # a blank flash says so before it is written
@@ -126,13 +149,14 @@ class BenchFixture:
         self._config = config
 
     def run(self, scenario: str | Path, *, dut: str = "simulated", seed: int | None = None) -> list[ScenarioEnded]:
-        """Every case of a file, or of a scenario's text. Raises AssertionError with what failed."""
+        """Every case of a file, or of a scenario's text. Raises ScenarioFailed (an AssertionError) with what failed."""
+        __tracebackhide__ = True
         from harness.dut.kinds import refuse_for_devices
         from harness.pytest_scenarios import player_of, report_lines
         from harness.verdict import Verdict
 
         plans = self._plans(scenario, seed)
-        order = duts_of(dut, Path("boards.yaml"), LOOPBACK)
+        order = duts_of(dut, Path(self._config.getoption("--wakestorm-boards")), LOOPBACK)
         bench: BenchKind = "processes" if order.is_real_time else self.kind
         refuse_for_devices(plans, order, bench)
         player = player_of(self._config, bench, order)
@@ -140,7 +164,9 @@ class BenchFixture:
             ended = [player.play(plan) for plan in plans]
         wrong = [end.result for end in ended if end.result.verdict is not Verdict.PASS]
         if wrong:
-            raise AssertionError("\n".join(line for result in wrong for line in report_lines(result)))
+            blames = {Blame(failure.blame) for result in wrong for failure in result.failures if failure.blame}
+            report = "\n".join(line for result in wrong for line in report_lines(result))
+            raise ScenarioFailed(report, first_cause(blames))
         return ended
 
     def open(self, scenario: Mapping[str, Any] | str, *, seed: int | None = None) -> SteppedBench:

@@ -5,13 +5,15 @@ and fixtures, and imports the rest of wakestorm only when they are used. A fixtu
 a test file hides the one here, as pytest has it.
 
 `board` is one ESP32-S3 with an open console: virtual unless `--dut` names another. `dut` is the same, once for each
-device that `--dut` names. `bench.run` plays a scenario, a file or its text, and fails with its failures.
+device that `--dut` names, `duts` all of them at once. `bench.run` plays a scenario, a file or its text, and fails with
+its failures.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from harness.pytest_scenarios import ScenarioFile
 
 _USES: Final = pytest.StashKey["list[BoardFixture]"]()
+_FIXTURES: Final = frozenset({"board", "dut", "duts", "bench"})
 _PACKAGES: Final = ("server", "simulator")
 _SUFFIXES: Final = (".yaml", ".yml")
 _READ_BYTES: Final = 262_144
@@ -41,16 +44,39 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=["auto"],
     )
     group = parser.getgroup("wakestorm", "boards and benches of wakestorm")
-    group.addoption("--dut", metavar="KINDS", default="virtual", help="virtual, or board:ID; several with commas")
+    group.addoption("--dut", metavar="KINDS", default="virtual", help="virtual, board:ID; several: virtual,virtual")
     group.addoption("--wakestorm-boards", metavar="FILE", default="boards.yaml", help="the inventory that names boards")
     group.addoption("--wakestorm-logs", metavar="DIR", default="", help="a console log for each board of each test")
     group.addoption("--wakestorm-bench", default="embedded", choices=["embedded", "processes"], help="of scenarios")
+    group.addoption("--wakestorm-retries", metavar="N", type=int, default=0, help="attempts more for what fails")
+    group.addoption("--wakestorm-flakes", metavar="FILE", default="", help="the flake ledger; obeys its quarantine")
     group.addoption("--wakestorm-seed", metavar="N", type=int, default=None, help="instead of the scenarios' own")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Makes the mark of all scenarios known."""
     config.addinivalue_line("markers", "wakestorm: a scenario file of wakestorm")
+    retries, file = config.getoption("--wakestorm-retries"), config.getoption("--wakestorm-flakes")
+    if retries > 0 or file:
+        explain_clash()
+        from harness.errors import UsageError
+        from harness.pytest_flakes import Attempts
+
+        try:
+            attempts = Attempts(
+                retries, Path(file) if file else None, writes=not hasattr(config, "workerinput"), is_ours=is_ours
+            )
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from None
+        config.pluginmanager.register(attempts, "wakestorm-attempts")
+
+
+def is_ours(item: pytest.Item) -> bool:
+    """Whether an item is a scenario, or a test that uses a fixture of this file."""
+    if item.get_closest_marker("wakestorm") is not None:
+        return True
+    found: Any = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    return any(found[name][-1].func.__module__ == __name__ for name in _FIXTURES & set(found))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -93,8 +119,16 @@ def _matches(path: Path, pattern: str) -> bool:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test of `dut` runs once for each device of --dut."""
     if "dut" in metafunc.fixturenames and _is_ours(metafunc, "dut"):
-        kinds = [kind.strip() for kind in str(metafunc.config.getoption("--dut")).split(",")]
-        metafunc.parametrize("dut", kinds, indirect=True, ids=kinds)
+        devices = _devices(metafunc.config)
+        metafunc.parametrize("dut", range(len(devices)), indirect=True, ids=[name for name, _ in devices])
+
+
+def _devices(config: pytest.Config) -> list[tuple[str, str]]:
+    """Name and kind of each device of --dut: `virtual`, or `virtual-1` and so on where there are several."""
+    kinds = [kind.strip() for kind in str(config.getoption("--dut")).split(",")]
+    virtual = [number for number, kind in enumerate(kinds) if kind == "virtual"]
+    numbers = {place: f"-{number}" for number, place in enumerate(virtual, 1)} if len(virtual) > 1 else {}
+    return [(kind + numbers.get(place, ""), kind) for place, kind in enumerate(kinds)]
 
 
 def _is_ours(metafunc: pytest.Metafunc, name: str) -> bool:
@@ -131,25 +165,40 @@ def _origin(package: str) -> str:
 @pytest.fixture
 def dut(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BoardFixture]:
     """One device of --dut, flashed and dark (virtual), or as it is (board)."""
-    yield from _made(request, tmp_path, str(request.param))
+    with _made(request, tmp_path, request.param) as device:
+        yield device
+
+
+@pytest.fixture
+def duts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[BoardFixture, ...]]:
+    """All devices of --dut at once, in that order."""
+    with ExitStack() as stack:
+        places = range(len(_devices(request.config)))
+        yield tuple([stack.enter_context(_made(request, tmp_path, place)) for place in places])
 
 
 @pytest.fixture
 def board(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BoardFixture]:
     """The first device of --dut."""
-    yield from _made(request, tmp_path, str(request.config.getoption("--dut")).partition(",")[0])
+    with _made(request, tmp_path, 0) as device:
+        yield device
 
 
-def _made(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> Iterator[BoardFixture]:
+@contextmanager
+def _made(request: pytest.FixtureRequest, tmp_path: Path, place: int) -> Iterator[BoardFixture]:
     explain_clash()
     from harness.pytest_devices import opened_board
+    from harness.pytest_flakes import ATTEMPT
 
+    name, kind = _devices(request.config)[place]
     logs = request.config.getoption("--wakestorm-logs")
-    name = "".join(letter if letter.isalnum() or letter in "-_.[]" else "-" for letter in request.node.name)
-    log = (Path(logs) if logs else tmp_path) / f"{name}.{kind.replace(':', '-')}.log"
+    test = "".join(letter if letter.isalnum() or letter in "-_.[]" else "-" for letter in request.node.name)
+    attempt = request.node.stash.get(ATTEMPT, 1)
+    words = [test, name.replace(":", "-"), *([f"attempt-{attempt}"] if attempt > 1 else []), "log"]
+    log = (Path(logs) if logs else tmp_path) / ".".join(words)
     inventory = Path(request.config.getoption("--wakestorm-boards"))
     request.node.user_properties.append(("console_log", str(log)))
-    with opened_board(kind, inventory, tmp_path / f"board-{kind.replace(':', '-')}", log) as device:
+    with opened_board(kind, inventory, tmp_path / name.replace(":", "-"), log, name=name, place=place) as device:
         request.node.stash.setdefault(_USES, []).append(device)
         yield device
         if not device.has_failed:
@@ -171,13 +220,23 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Where a test of a board failed: who is to blame, and the last lines of each console."""
     report = yield
-    devices = item.stash.get(_USES, None)
-    if devices and report.failed:
-        blame = getattr(getattr(call.excinfo, "value", None), "blame", None)
-        if blame is not None:
-            item.user_properties.append(("blame", str(blame)))
-            report.user_properties = list(item.user_properties)
-        for device in devices:
-            device.has_failed = True
-            report.sections.append((f"console of {device.name}", "\n".join(device.console.last_lines())))
+    if not report.failed or not is_ours(item):
+        return report
+    from harness.blame import of_failed_test
+
+    devices = item.stash.get(_USES, [])
+    if call.excinfo is not None:
+        shown = {blame for device in devices for blame in device.troubles()}
+        blame = of_failed_test(call.excinfo.value, shown, has_board=bool(devices))
+        item.user_properties.append(("blame", str(blame)))
+        report.user_properties = list(item.user_properties)
+    for device in devices:
+        device.has_failed = True
+        report.sections.append((f"console of {device.name}", "\n".join(device.console.last_lines())))
     return report
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """The devices of an earlier attempt are no longer there."""
+    if _USES in item.stash:
+        del item.stash[_USES]

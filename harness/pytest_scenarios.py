@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from harness.blame import Blame, first_cause
 from harness.errors import BenchUnavailable, ScenarioError, UsageError
 from harness.loader import load_file
 from harness.plan import Plan, plan_of
@@ -24,7 +25,11 @@ _players: Final = pytest.StashKey["dict[tuple[str, str], Player]"]()
 
 
 class NotPassed(Exception):
-    """The scenario did not pass; the text is the whole report."""
+    """The scenario did not pass; the text is the whole report. `blame` says where to look first."""
+
+    def __init__(self, report: str, blame: Blame | None = None) -> None:
+        super().__init__(report)
+        self.blame = blame
 
 
 class ScenarioFile(pytest.File):
@@ -73,7 +78,8 @@ class ScenarioItem(pytest.Item):
         if result.verdict is not Verdict.PASS:
             if result.verdict is Verdict.ERROR:
                 self.add_report_section("call", "errors.log of wakestorm", player.errors())
-            raise NotPassed("\n".join(report_lines(result)))
+            blames = {Blame(failure.blame) for failure in result.failures if failure.blame}
+            raise NotPassed("\n".join(report_lines(result)), first_cause(blames))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The report of the scenario, without a traceback of Python's."""

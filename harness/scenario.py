@@ -96,7 +96,9 @@ class Scenario(StrictModel):
         default_factory=list, description="Ids of the requirements it proves (tests/requirements.yaml)."
     )
     tags: list[Annotated[str, Field(pattern=TAG_PATTERN)]] = Field(
-        default_factory=list, description="Words to select it by; `smoke` runs in the processes bench too."
+        default_factory=list,
+        description="Words to select it by; `smoke` runs in the processes bench too, `virtual-time` in no other than the "
+        "embedded one: it names times that real time does not meet to the second.",
     )
     seed: int = Field(1, ge=0, le=2**63 - 1, description="Where all chance comes from.")
     start: Instant = Field(START_DEFAULT, description="Scenario time at the first step.")

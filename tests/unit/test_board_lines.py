@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.blame import Blame, of_failed_test
 from harness.dut.firmware_lines import Asleep, Freed, Photo, Picture, Ready, said_in
 from harness.dut.panic import panics_in
 from harness.dut.symbols import SymbolStore
@@ -123,6 +124,29 @@ def test_the_document_names_all_that_is_declared() -> None:
     table = text.partition("| declared | why |")[2].partition("\n\n")[0]
     rows = [row.strip("| ").split(" | ") for row in table.splitlines()[2:]]
     assert {name.strip("`"): why for name, why in rows} == DECLARED
+
+
+class Told(Exception):
+    """An error that says whom to blame."""
+
+    blame = Blame.CABLE
+
+
+@pytest.mark.parametrize(
+    ("error", "shown", "has_board", "blame"),
+    [
+        (Told(), {Blame.BOARD}, True, Blame.CABLE),
+        (AssertionError(), set(), True, Blame.FIRMWARE),
+        (AssertionError(), {Blame.FIRMWARE, Blame.BOARD}, True, Blame.BOARD),
+        (TypeError(), set(), True, Blame.HARNESS),
+        (TypeError(), {Blame.CABLE}, True, Blame.CABLE),
+        (AssertionError(), set(), False, Blame.HARNESS),
+    ],
+)
+def test_every_failure_of_a_test_has_a_class(
+    error: BaseException, shown: set[Blame], has_board: bool, blame: Blame
+) -> None:
+    assert of_failed_test(error, shown, has_board=has_board) is blame
 
 
 def attempt(verdict: str, number: int = 1) -> dict[str, Any]:

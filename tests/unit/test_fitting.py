@@ -109,3 +109,12 @@ def test_the_list_of_files_for_a_device_is_a_command(capsys: pytest.CaptureFixtu
     late = "scenarios/timeout/retry-whose-answer-never-left.yaml"
     assert exit_code_of(["lint", "--dut", "virtual", late]) == 64
     assert "crash is not to be had in the processes bench" in capsys.readouterr().err
+
+
+def test_exact_times_are_for_virtual_time() -> None:
+    exact = "scenarios/timeout/device-without-schedule.yaml"
+    plans = plans_for(Selection(paths=[exact]))
+    assert fitting(plans, DutOrder(), "embedded", [exact]) == (plans, ())
+    for order in (DutOrder(), DutOrder(kind="virtual")):
+        with pytest.raises(ScenarioError, match="real time does not meet to the second"):
+            fitting(plans, order, "processes", [exact])
