@@ -12,7 +12,7 @@ from simulator.catalogue import BenchName, row_named
 from simulator.step_faults import HEALING, new_fault
 
 VIRTUAL_TIME: Final = "virtual-time"
-"""The tag of scenarios that expect things at exact times."""
+"""The tag of scenarios that expect things at exact times, or keep devices awake for longer than anybody waits."""
 
 
 def faults_of(bench: str) -> BenchName:
@@ -30,7 +30,7 @@ def refuse_impossible(plans: Sequence[Plan], bench: BenchName) -> None:
 def refusals_of_bench(plan: Plan, bench: BenchName) -> Iterator[Mistake]:
     """Everything of this plan that the bench can't do, each with its line and the reason."""
     if VIRTUAL_TIME in plan.tags and bench != "embedded":
-        why = f"it names times that real time does not meet to the second (tag {VIRTUAL_TIME})"
+        why = f"it counts on moments to the second, or on long waits, that real time does not have (tag {VIRTUAL_TIME})"
         yield Mistake(plan.path, 1, "tags", why, "run it with --bench embedded")
     for place, path, name, reason in (found for step in plan.steps for found in _refused(step, bench)):
         why = f"{name} is not to be had in the {bench} bench: {reason}"

@@ -97,8 +97,8 @@ class Scenario(StrictModel):
     )
     tags: list[Annotated[str, Field(pattern=TAG_PATTERN)]] = Field(
         default_factory=list,
-        description="Words to select it by; `smoke` runs in the processes bench too, `virtual-time` in no other than the "
-        "embedded one: it names times that real time does not meet to the second.",
+        description="Words to select it by; `smoke` runs in the processes bench too, `virtual-time` in none but the "
+        "embedded one: it counts on moments to the second, or on long waits.",
     )
     seed: int = Field(1, ge=0, le=2**63 - 1, description="Where all chance comes from.")
     start: Instant = Field(START_DEFAULT, description="Scenario time at the first step.")

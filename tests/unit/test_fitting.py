@@ -116,5 +116,5 @@ def test_exact_times_are_for_virtual_time() -> None:
     plans = plans_for(Selection(paths=[exact]))
     assert fitting(plans, DutOrder(), "embedded", [exact]) == (plans, ())
     for order in (DutOrder(), DutOrder(kind="virtual")):
-        with pytest.raises(ScenarioError, match="real time does not meet to the second"):
+        with pytest.raises(ScenarioError, match="that real time does not have"):
             fitting(plans, order, "processes", [exact])
