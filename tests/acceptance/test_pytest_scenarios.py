@@ -132,6 +132,6 @@ def test_a_run_in_parallel_says_what_failed_without_a_traceback(project: Path, c
     cases = {case.get("name"): case for case in ET.parse(project / "junit.xml").iter("testcase")}
     assert set(cases) == {"failing", "typo", "size=2kB", "size=3kB", "test_bench"}
     assert [name for name, case in cases.items() if case.find("failure") is not None] == ["failing", "typo"]
-    assert {item.get("name") for item in cases["failing"].iter("property")} == {"scenario", "seed"}
+    assert {item.get("name") for item in cases["failing"].iter("property")} == {"scenario", "seed", "blame"}
     again = run_pytest(project, "--lf", "-x", "-q", url=url)
     assert "stopping after 1 failures" in again.stdout and "1 failed" in again.stdout, again.stdout

@@ -93,7 +93,7 @@ def test_at_least_twenty_files_and_the_named_ones_run_on_any_device() -> None:
     plans = plans_for(Selection(paths=folders))
     runs_on = [fitting(plans, order, "processes", ())[0] for order in (DutOrder(kind="virtual"), one)]
     anywhere = [plan for plan in runs_on[0] if plan in runs_on[1] and not refusals(plan, DutOrder(), "embedded")]
-    assert len({plan.path for plan in anywhere}) >= 80
+    assert len({plan.path for plan in anywhere}) >= 60
     assert {name for plan in anywhere for name in plan.covers} >= ANY_DEVICE_PROVES
     cases = {scenario_id(plan).partition("::")[2] for plan in anywhere if "one-board-interrupted" in plan.path}
     assert {case.partition(",there")[0] for case in cases} == {
