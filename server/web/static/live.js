@@ -1,11 +1,35 @@
-// Dialogs open and close; rows that changed in the database are put in place of the old ones.
+// Dialogs open and close; what changed in the database is put in place of what the page showed.
 "use strict";
 
-for (const button of document.querySelectorAll("[data-opens]")) {
-  button.addEventListener("click", () => document.getElementById(button.dataset.opens).showModal());
-}
-for (const button of document.querySelectorAll("[data-closes]")) {
-  button.addEventListener("click", () => button.closest("dialog").close());
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-opens]");
+  if (opener) document.getElementById(opener.dataset.opens).showModal();
+  const closer = event.target.closest("[data-closes]");
+  if (closer) closer.closest("dialog").close();
+});
+
+// The page as it is now; whoever types, chooses or reads with a screen reader in it is told instead, and left alone.
+async function showAgain() {
+  const main = document.querySelector("main");
+  const isWritten = (field) => field.value !== field.defaultValue;
+  const isBusy = () =>
+    main.contains(document.activeElement) ||
+    main.querySelector("dialog[open], details[open]") ||
+    [...main.querySelectorAll("input, textarea")].some(isWritten);
+  const notice = document.querySelector("[data-changed]");
+  if (!isBusy()) {
+    try {
+      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
+      if (answer.ok && !answer.redirected && page && !isBusy()) {
+        main.replaceChildren(...page.childNodes);
+        return;
+      }
+    } catch {
+      // the server is away: the notice stays true
+    }
+  }
+  if (notice) notice.hidden = false;
 }
 
 const live = document.querySelector("[data-live]");
@@ -26,10 +50,7 @@ if (live) {
       count.textContent = change[name];
       count.parentElement.classList.toggle("zero", change[name] === 0);
     }
-    const notice = document.querySelector("[data-changed]");
-    if (notice) notice.hidden = false;
+    showAgain();
   });
-  source.addEventListener("alert", () => {
-    document.querySelector("[data-changed]").hidden = false;
-  });
+  source.addEventListener("alert", showAgain);
 }
