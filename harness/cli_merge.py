@@ -21,6 +21,7 @@ def merge(
     Examples:
       wakestorm merge runs/a runs/b --out runs
     """
+    from harness.merging import FLEET
     from harness.merging import merge as merged_run
     from harness.verdict import exit_code
 
@@ -29,6 +30,11 @@ def merge(
     words = ", ".join(
         f"{sum(item[name] for item in sums)} {name}" for name in ("captured", "stored", "lost", "doubled")
     )
-    typer.echo(f"{len(folders)} shards, {len(document.scenarios)} scenarios; photos: {words}")
+    what = "1 fleet" if document.bench == FLEET else _counted(len(document.scenarios), "scenario")
+    typer.echo(f"{_counted(len(folders), 'shard')}, {what}; photos: {words}")
     typer.echo(f"{document.verdict.value}  {folder / 'ledger.csv'}")
     raise typer.Exit(exit_code(document.verdict))
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

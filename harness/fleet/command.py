@@ -15,7 +15,7 @@ from typing import Final
 from harness.bench.brokers import BrokerKind
 from harness.fleet.bench import BrokerAddress, FleetBench, OwnBench, StandingBench
 from harness.fleet.files import FleetFiles
-from harness.fleet.judging import blind_spots, judged, unfinished_words, verdict_of
+from harness.fleet.judging import blind_spots, judged, unfinished_words, verdict_of, without_untold
 from harness.fleet.limits import check_broker, check_files, source_hosts
 from harness.fleet.order import FleetOrder, FleetState
 from harness.fleet.shards import LocalShards, Shards
@@ -23,6 +23,7 @@ from harness.fleet.table import FleetTable, latency_words
 from harness.ledger import LedgerEntry, LedgerTotals, totals
 from harness.machine import monotonic_s
 from harness.verdict import EXIT_INTERRUPTED, Verdict, exit_code
+from simulator.fleet import camera_name
 from simulator.roster import shard_of_camera
 
 TABLE_EVERY_S: Final = 0.5
@@ -134,7 +135,9 @@ async def fleet_on(command: FleetCommand, bench: FleetBench) -> FleetResult:
         doubts.append(f"{not_begun} cameras did not wake any more, because the fleet was stopped")
     doubts += unfinished_words(state.unfinished)
     held = frozenset(state.held_sha256) | _unknown(command, state)
-    ledger = await judged(bench, state.captures, held)
+    ledger, untold = without_untold(await judged(bench, state.captures, held), _lost_cameras(command, state))
+    if untold:
+        doubts.append(f"photos that cameras of a lost shard stored, and nobody can tell of any more: {untold}")
     blind = await blind_spots(bench)
     if blind is not None:
         doubts.append(blind)
@@ -150,6 +153,15 @@ def _unknown(command: FleetCommand, state: FleetState) -> frozenset[str]:
     return frozenset(
         capture.sha256 for capture in state.captures if shard_of_camera(capture.index, parts) in state.lost
     )
+
+
+def _lost_cameras(command: FleetCommand, state: FleetState) -> frozenset[str]:
+    """Names of the cameras whose shard is lost."""
+    if not state.lost:
+        return frozenset()
+    parts = command.order.parts * command.shards
+    cameras = range(command.order.devices)
+    return frozenset(camera_name(index) for index in cameras if shard_of_camera(index, parts) in state.lost)
 
 
 def _shards_of(command: FleetCommand, orders: list[FleetOrder]) -> Shards:

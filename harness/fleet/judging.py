@@ -11,7 +11,7 @@ import asyncpg
 
 from harness.fleet.bench import FleetBench
 from harness.fleet.order import Capture
-from harness.ledger import CaptureFact, LedgerEntry, LedgerTotals, StoredFact, reconciled
+from harness.ledger import CaptureFact, LedgerEntry, LedgerTotals, Outcome, StoredFact, reconciled
 from harness.verdict import Verdict
 from simulator.fleet import camera_mac, camera_name
 
@@ -40,6 +40,12 @@ async def judged(bench: FleetBench, captures: Sequence[Capture], held: frozenset
         rows = await bench.reader.fetch(_IMAGES, list(macs), since)
         entries += reconciled(facts, [_stored(row, macs, bench.stored_bytes) for row in rows])
     return sorted(entries, key=lambda entry: entry.device)
+
+
+def without_untold(ledger: Sequence[LedgerEntry], lost_cameras: frozenset[str]) -> tuple[list[LedgerEntry], int]:
+    """The ledger without rows that no capture explains, where the camera's shard died before it could tell of it."""
+    kept = [entry for entry in ledger if entry.outcome is not Outcome.UNEXPECTED or entry.device not in lost_cameras]
+    return kept, len(ledger) - len(kept)
 
 
 async def blind_spots(bench: FleetBench) -> str | None:

@@ -7,10 +7,12 @@ be reachable from every machine of the cluster.
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from contextlib import redirect_stdout
+from typing import Any, Final, TextIO, cast
 
 import msgspec
 
@@ -21,6 +23,16 @@ from harness.fleet.worker import files_allowed, run_shard
 
 LOCAL: Final = "local"
 POLL_EVERY_S: Final = 0.5
+LOOPBACK_VARIABLE: Final = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Where it is 0, Ray listens on loopback on every system; read as it is imported. An address given to `init` is not
+taken: Ray replaces 127.0.0.1 by one that others can reach."""
+
+
+class _Nowhere(io.TextIOBase):
+    """Ray prints to standard output, which is the report's, when an actor dies; the same is said as a lost shard."""
+
+    def write(self, text: str) -> int:
+        return len(text)
 
 
 class ShardActor:
@@ -80,10 +92,16 @@ class RayShards:
 
     async def run(self) -> None:
         """Until all have finished; raises UsageError without the package, BenchUnavailable without a cluster."""
+        if self._address == LOCAL:
+            os.environ.setdefault(LOOPBACK_VARIABLE, "0")
         ray = _ray()
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, self._connect, ray)
+        with redirect_stdout(cast("TextIO", _Nowhere())):
+            await self._run_on(ray, loop)
+
+    async def _run_on(self, ray: Any, loop: asyncio.AbstractEventLoop) -> None:
         try:
+            await loop.run_in_executor(None, self._connect, ray)
             made = ray.remote(ShardActor).options(num_cpus=1, max_restarts=0, max_task_retries=0)
             self._actors = {order.part: made.remote(msgspec.json.encode(order)) for order in self._orders}
             async with asyncio.TaskGroup() as group:
@@ -103,7 +121,7 @@ class RayShards:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if self._address == LOCAL:
-            options |= {"num_cpus": len(self._orders), "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+            options |= {"num_cpus": len(self._orders), "include_dashboard": False}
         else:
             options["address"] = self._address
         try:

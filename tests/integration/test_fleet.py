@@ -183,7 +183,7 @@ def test_faults_strike_every_wake_until_the_end(kind: FleetFaultKind) -> None:
 
 @pytest.mark.night  # Ray takes longer to start than all else here
 def test_a_ray_actor_that_is_killed_is_a_lost_shard() -> None:
-    pytest.importorskip("ray")
+    pytest.importorskip("ray", reason="the package ray is missing: pip install 'wakestorm[ray]'")
 
     async def body() -> RayShards:
         async with sink() as port:

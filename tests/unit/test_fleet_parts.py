@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 from base64 import b64decode
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from harness.fleet.judging import without_untold
+from harness.ledger import Outcome, StoredFact, reconciled
 from server.wire.codec import dialect_called, encode_device_message
 from server.wire.messages import Capture, Chunk
 from simulator.device import Device
@@ -23,6 +26,27 @@ from simulator.roster import Roster, shard_of_camera
 from simulator.stock_camera import StockBase64, StockCamera
 
 NOW_MS = 1_800_000_000_000
+
+
+def test_what_a_lost_shard_could_not_tell_of_is_nobodys_fault() -> None:
+    """Its cameras stored photos after its last word; those of a shard that lives are unexpected all the same."""
+
+    def row(device: str, name: str) -> StoredFact:
+        return StoredFact(
+            device=device,
+            wire_image_name=name,
+            captured_at=datetime(2026, 1, 5, tzinfo=UTC),
+            status="complete",
+            sha256="00",
+            size_bytes=1,
+            offers=1,
+        )
+
+    ledger = reconciled([], [row("cam-0000001", "image_1.jpg"), row("cam-0000002", "image_1.jpg")])
+    assert [entry.outcome for entry in ledger] == [Outcome.UNEXPECTED, Outcome.UNEXPECTED]
+    kept, untold = without_untold(ledger, frozenset({"cam-0000002"}))
+    assert ([entry.device for entry in kept], untold) == (["cam-0000001"], 1)
+    assert without_untold(ledger, frozenset()) == (ledger, 0)
 
 
 def roster_of(devices: int, **changes: int) -> Roster:
