@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
+from harness.jsonable import plain
 from harness.matching import cell_matches, json_equals
 
 VALUE_LENGTH_CHARS_MAX: Final = 60
@@ -52,8 +55,14 @@ def shown_value(value: Any, longest: int = VALUE_LENGTH_CHARS_MAX) -> str:
 
 
 def shown_cell(value: Any) -> str:
-    """A cell as people write it: text without quotes, nothing as null."""
-    return _cut(value if isinstance(value, str) else json.dumps(value, default=str))
+    """A cell as people write it: text without quotes, an instant as in YAML, nothing as null."""
+    if isinstance(value, datetime | UUID):
+        value = plain(value)
+    return _cut(value if isinstance(value, str) else json.dumps(value, default=_plain_text))
+
+
+def _plain_text(value: Any) -> str:
+    return str(plain(value))
 
 
 def _cut(text: str, longest: int = VALUE_LENGTH_CHARS_MAX) -> str:

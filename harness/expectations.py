@@ -6,6 +6,7 @@ A `Finding` says whether it holds and what was found, in the words of the failur
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Any
 from harness.bench import Bench
 from harness.differences import json_differences, row_differences, row_words, shown_value
 from harness.history import Record
-from harness.ledger import LedgerEntry, totals
+from harness.ledger import LedgerEntry, LedgerTotals, totals
 from harness.matching import RowsMismatch, cell_matches, json_contains, json_equals, rows_mismatch
 from harness.message_words import message_words
 from harness.observe import ROWS_MAX, Observer, Row, shown
@@ -33,6 +34,7 @@ from harness.plan_steps import (
 from harness.sequence import stamp
 
 WANTED_LENGTH_CHARS_MAX = 400
+ROWS_NAMED_MAX = 10
 _CHANNELS = {"status": "status", "data": "data", "cmd": "cmd", "ack": "ack", "retry": "commands/retry"}
 
 
@@ -113,22 +115,25 @@ def _rows(world: World, subject: RowsSubject, rows: list[Row]) -> Finding:
         holds = subject.count is None or len(rows) in subject.count
         return told(holds=holds, expected=f"{_many(subject.count, 'row')} of {place}", found=_many(len(rows), "row"))
     mismatch = rows_mismatch(subject.are, rows, ordered=bool(subject.order_by))
-    expected = "\n".join([f"{place}:", *(f"  {row_words(row)}" for row in subject.are)])
+    expected = "\n".join([f"{place}:", *(f"  {row_words(_named(world, row))}" for row in subject.are)])
     if mismatch is None:
         return told(holds=True, expected=expected, found="these rows")
     unknown = f"no column {', '.join(mismatch.unknown_columns)}" if mismatch.unknown_columns else ""
-    return told(holds=False, expected=expected, found=_rows_found(subject.are, rows, mismatch), hint=unknown)
+    return told(holds=False, expected=expected, found=_rows_found(world, subject.are, rows, mismatch), hint=unknown)
 
 
-def _rows_found(are: Sequence[Mapping[str, Any]], rows: Sequence[Row], mismatch: RowsMismatch) -> str:
-    """Where one row stands for one expected row: what differs. Else: the rows."""
+def _rows_found(world: World, are: Sequence[Mapping[str, Any]], rows: Sequence[Row], mismatch: RowsMismatch) -> str:
+    """Where one row stands for one expected row: what differs. Else: the rows, those that look alike once."""
     if not rows:
         return "no rows"
     if len(mismatch.missing) == len(mismatch.extra) == 1:
         wanted, found = are[mismatch.missing[0]], rows[mismatch.extra[0]]
         return "; ".join(row_differences(wanted, found)) or "the rows stand in another order"
     columns = {name: None for row in are for name in row}
-    lines = [row_words({name: row.get(name) for name in columns}) for row in rows[:10]]
+    alike = Counter(row_words(_named(world, {name: row.get(name) for name in columns})) for row in rows)
+    lines = [line if count == 1 else f"{line} ({count} times)" for line, count in alike.items()]
+    if len(lines) > ROWS_NAMED_MAX:
+        lines[ROWS_NAMED_MAX:] = [f"and {len(lines) - ROWS_NAMED_MAX} others"]
     return "\n".join([f"{_many(len(rows), 'row')}:", *(f"  {line}" for line in lines)])
 
 
@@ -139,7 +144,7 @@ def _named(world: World, where: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in where.items():
         if key == "device_id":
             ids = value if isinstance(value, list | tuple) else [value]
-            shown = [names.get(one, one) for one in ids]
+            shown = [names.get(str(one), one) for one in ids]
             found["device"] = shown if isinstance(value, list | tuple) else shown[0]
         else:
             found[key] = value
@@ -295,7 +300,19 @@ def _ledger(world: World, subject: LedgerSubject, entries: Sequence[LedgerEntry]
         holds=not wrong,
         expected="ledger " + ", ".join(f"{column} {wanted}" for column, wanted in subject.columns.items()),
         found=", ".join(f"{column} {number}" for column, number in wrong.items()) or "so",
+        hint=_ledger_hint(sums) if wrong else "",
     )
+
+
+def _ledger_hint(sums: LedgerTotals) -> str:
+    """What became of the photos that a bare number hides."""
+    ends = {
+        "refused": "refused: no sound JPEG when the camera took it, and rightly not stored",
+        "pending": "pending: still on the card",
+        "lost_by_device": "lost by the device: gone with its card",
+        "unexpected": "unexpected: in the database, and no capture explains it",
+    }
+    return "; ".join(f"{getattr(sums, name)} {words}" for name, words in ends.items() if getattr(sums, name))
 
 
 def _per_device(world: World, devices: Sequence[int], what: str, wanted: Any, number_of: Any) -> Finding:

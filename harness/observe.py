@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from harness.errors import WakestormError
+from harness.jsonable import plain
 from harness.plan_steps import RowsSubject
 from harness.sql_guard import problems
 
@@ -109,7 +110,7 @@ def _shown_cell(value: Any) -> Any:
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
     if isinstance(value, UUID | datetime):
-        return str(value)
+        return plain(value)
     if isinstance(value, str) and len(value) > 80:
         return value[:77] + "..."
     return value

@@ -351,6 +351,7 @@ class Runner:
     async def _check(self) -> None:
         for text in self.bench.server_failures():
             self._fail("a server ended by itself", Finding(holds=False, expected="it serves", found=text), None)
+            self.failures.insert(0, self.failures.pop())  # what else is wrong may well come of it
         async with self.bench.exclusive():
             evidence = self.evidence = await gathered(self.bench, self._observer)
         names = checks.ALL if "all" in self.plan.checks else self.plan.checks

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from harness.sequence import Lane, Move, shortened, stamp
@@ -16,6 +18,8 @@ GAP_MS: Final = 10 * 60_000
 """A longer silence gets a line of its own."""
 
 WIDTH_MAX: Final = STAMP_WIDTH + SPANS[0] + SPANS[1] + 3
+NOTE_WIDTH: Final = SPANS[1] - 4
+NOTE_LINES_MAX: Final = 4
 AFTERWARDS: Final = 2
 """Lines that are shown of what came after the last thing that was found wrong."""
 
@@ -35,8 +39,26 @@ def text_diagram(moves: Sequence[Move], limit: int = 40) -> tuple[str, ...]:
         if move.t_ms - before_ms >= GAP_MS:
             lines.append(f"{'':{STAMP_WIDTH}}:  {duration_text(move.t_ms - before_ms)} later")
         before_ms = move.t_ms
-        lines.append(_line(move, has_rows))
+        first, *further = _labels(move)
+        lines.append(_line(replace(move, label=first), has_rows))
+        lines += [_joined_note(text, has_rows) for text in further]
     return tuple(lines)
+
+
+def _labels(move: Move) -> list[str]:
+    """A note at the server's lifeline has little room: what it says goes on in the lines below."""
+    is_note = move.tone not in ("gap", "bad", "fault") and move.source == move.target
+    if not is_note or _column(move.source, move.tone) != 1 or len(move.label) <= NOTE_WIDTH:
+        return [move.label]
+    return textwrap.wrap(move.label, NOTE_WIDTH, max_lines=NOTE_LINES_MAX, placeholder=" ...") or [move.label]
+
+
+def _joined_note(text: str, has_rows: bool) -> str:
+    """One more line of a note, under its first."""
+    ends = ["|", "|", "|"] if has_rows else ["|", "|"]
+    spans = ["", f"   {text}"] if has_rows else [""]
+    line = _joined(ends, spans)
+    return f"{'':{STAMP_WIDTH}}{line if has_rows else f'{line}   {text}'}"[:WIDTH_MAX].rstrip()
 
 
 def _line(move: Move, has_rows: bool) -> str:

@@ -12,6 +12,9 @@ from harness.sequence import TELLING
 from harness.verdict import Verdict
 
 ROWS_SHOWN_MAX: Final = 10
+ROWS_KEPT_MAX: Final = 20
+"""A failure keeps no more rows than that."""
+
 CELL_LENGTH_CHARS_MAX: Final = 36
 CUT_CELL_LENGTH_CHARS_MIN: Final = 16
 """A column that the expectation names is cut to so much rather than left out."""
@@ -60,7 +63,8 @@ def row_table(rows: Sequence[Row], first: Sequence[str] = (), width: int = TABLE
     if hidden:
         lines.append(f"and {len(hidden)} more columns" if len(hidden) > 1 else f"and {hidden[0]}")
     if len(rows) > ROWS_SHOWN_MAX:
-        lines.append(f"{len(rows) - ROWS_SHOWN_MAX} more rows")
+        at_least = "at least " if len(rows) == ROWS_KEPT_MAX else ""
+        lines.append(f"{at_least}{len(rows) - ROWS_SHOWN_MAX} more rows")
     return [line.rstrip() for line in lines]
 
 
@@ -154,7 +158,8 @@ def ledger_text(results: Sequence[ScenarioResult]) -> str:
             total[name] = total.get(name, 0) + getattr(result.ledger, name)
     if not total:
         return "no images captured"
-    text = f"{total['captured']} images captured: {total['stored']} stored"
+    plural = "image" if total["captured"] == 1 else "images"
+    text = f"{total['captured']} {plural} captured: {total['stored']} stored"
     if total["recovered"]:
         text += f" ({total['recovered']} after an interruption)"
     others = [f"{total[name]} {name.replace('_', ' ')}" for name in _OTHERS if total[name]]

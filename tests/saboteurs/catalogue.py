@@ -180,7 +180,7 @@ def unchecked_bytes() -> Undo:
     """A whole image is stored without a look at its bytes (facts: trap 12)."""
     from server.completion import Completion
 
-    async def no_flaw(self: Any, data: bytes, size_bytes: int | None, announced_sha256: object) -> None:
+    async def no_flaw(self: Any, data: bytes, size_bytes: int | None, *, is_announced: bool) -> None:
         return None
 
     return _patched(Completion, "_flaw", no_flaw)

@@ -35,5 +35,6 @@ def test_the_suite_catches(saboteur: Saboteur, cluster: Cluster, tmp_path: Path)
     found = [f"{failure.title}: {failure.found}" for failure in sabotaged.result.failures]
     print(f"{saboteur.name} ({saboteur.defect}) caught by {saboteur.scenario}: {found[:1]}")
     assert sabotaged.result.verdict is Verdict.FAIL, f"{saboteur.defect} was not caught: {found}"
+    assert not any(said.startswith("a server ended by itself") for said in found), f"it only crashes: {found}"
     clean = played(plan, cluster, tmp_path / "clean")
     assert clean.result.verdict is Verdict.PASS, clean.result.failures
