@@ -62,3 +62,15 @@ BoardsFile = Annotated[
         "--boards", metavar="FILE", envvar="WAKESTORM_BOARDS", show_envvar=True, help="The inventory of boards."
     ),
 ]
+
+
+NoTarget = Annotated[Path | None, typer.Option("--target", metavar="FILE", hidden=True)]
+"""Of commands that can not play before a target: taken so that they can say what does."""
+
+
+def refuse_target(target: Path | None, what: str, instead: str) -> None:
+    """Raises UsageError where a target is named."""
+    if target is not None:
+        from harness.errors import UsageError
+
+        raise UsageError(f"--target {target}: {what}", hint=instead)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli_choices import LinkChoice
+from harness.cli_choices import LinkChoice, NoTarget, refuse_target
 
 
 def fleet(
@@ -58,6 +58,7 @@ def fleet(
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are kept.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON on standard output.")] = False,
+    target: NoTarget = None,
 ) -> None:
     """Let thousands of cameras wake, photograph, upload and sleep, in real time, and judge every photo.
 
@@ -72,6 +73,12 @@ def fleet(
       wakestorm fleet --devices 10000 --shard 2/4 --out runs/second
       wakestorm fleet --broker mqtt://127.0.0.1:1883 --database-url postgresql://owner@127.0.0.1/cameras
     """
+    refuse_target(
+        target,
+        "a fleet judges wakestorm's own tables and can not be aimed at a target file",
+        "a scenario with `count: 200` and `wakestorm run --bench external --target FILE`; or, where the server has "
+        "wakestorm's tables, --broker mqtt://... --database-url postgresql://...",
+    )
     from harness.fleet.command import run_command
     from harness.fleet.words import FleetWords, command_of
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli_choices import BenchChoice, BrokerChoice
+from harness.cli_choices import BenchChoice, BrokerChoice, NoTarget, refuse_target
 
 
 def soak(
@@ -28,6 +28,7 @@ def soak(
     resume: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Go on with the run in DIR, which was killed or stopped.")
     ] = None,
+    target: NoTarget = None,
 ) -> None:
     """Let a fleet live for days of scenario time under a nemesis, judged all the time; then heal, drain and check.
 
@@ -43,6 +44,11 @@ def soak(
       wakestorm soak --resume runs/2026-01-05T22-00-00Z
       wakestorm soak --bench processes --devices 20 --for 1d
     """
+    refuse_target(
+        target,
+        "a soak moves the server's clock and strikes server, broker and database, which a target does not allow",
+        "`wakestorm run --bench external --target FILE`, again and again with another --seed",
+    )
     from harness.soak.command import resume_command, soak_command
     from harness.soak.order import order_of
 

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 _USES: Final = pytest.StashKey["list[BoardFixture]"]()
 _FIXTURES: Final = frozenset({"board", "dut", "duts", "bench"})
 _PACKAGES: Final = ("server", "simulator")
+_BENCHES: Final = ("embedded", "processes")
+_WHICH: Final = "write embedded or processes"
+_EXTERNAL: Final = (
+    "pytest does not aim at a target; `wakestorm run --bench external --target FILE` does, and leaves the same test "
+    "cases in runs/latest/junit.xml"
+)
 _SUFFIXES: Final = (".yaml", ".yml")
 _READ_BYTES: Final = 262_144
 _MODELINE: Final = re.compile(rb"^#\s*yaml-language-server:\s*\$schema=\S*\bscenario\.schema\.json\s*$", re.MULTILINE)
@@ -47,7 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--dut", metavar="KINDS", default="virtual", help="virtual, board:ID; several: virtual,virtual")
     group.addoption("--wakestorm-boards", metavar="FILE", default="boards.yaml", help="the inventory that names boards")
     group.addoption("--wakestorm-logs", metavar="DIR", default="", help="a console log for each board of each test")
-    group.addoption("--wakestorm-bench", default="embedded", choices=["embedded", "processes"], help="of scenarios")
+    group.addoption("--wakestorm-bench", metavar="embedded|processes", default="embedded", help="of scenarios")
     group.addoption("--wakestorm-retries", metavar="N", type=int, default=0, help="attempts more for what fails")
     group.addoption("--wakestorm-flakes", metavar="FILE", default="", help="the flake ledger; obeys its quarantine")
     group.addoption("--wakestorm-seed", metavar="N", type=int, default=None, help="instead of the scenarios' own")
@@ -56,6 +62,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Makes the mark of all scenarios known."""
     config.addinivalue_line("markers", "wakestorm: a scenario file of wakestorm")
+    bench: str = config.getoption("--wakestorm-bench")
+    if bench not in _BENCHES:
+        raise pytest.UsageError(f"--wakestorm-bench {bench}: {_EXTERNAL if bench == 'external' else _WHICH}")
     retries, file = config.getoption("--wakestorm-retries"), config.getoption("--wakestorm-flakes")
     if retries > 0 or file:
         explain_clash()

@@ -107,3 +107,11 @@ def test_a_report_of_another_bench_is_refused(tmp_path: Path, capsys: pytest.Cap
 def test_merge_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code_of(["merge", str(tmp_path), "--out", str(tmp_path / "out")]) == 64
     assert "no finished run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["fleet", "soak"])
+def test_a_target_is_refused_with_what_does_instead(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code_of([command, "--target", "target.toml"]) == 64
+    said = capsys.readouterr().err
+    assert said.startswith("wakestorm: --target target.toml: ")
+    assert "`wakestorm run --bench external --target FILE`" in said
