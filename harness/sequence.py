@@ -263,7 +263,7 @@ def _struck_words(actions: Sequence[Any]) -> str:
     if not actions:
         return "lost on its way"
     if isinstance(actions[-1], int):
-        return f"{actions[-1]} of it"
+        return f"{actions[-1]} copies"
     words = {
         "poweroff": "then power loss",
         "cut": "then cut",
@@ -278,7 +278,7 @@ def _struck_words(actions: Sequence[Any]) -> str:
     copies = sum(action == "deliver" for action in actions)
     if "begin" in actions:
         return "a fault begins"
-    return f"{copies} of it" if copies > 1 else "changed or late"
+    return f"{copies} copies" if copies > 1 else "changed or late"
 
 
 def _act(record: Record) -> tuple[Lane, Lane, str, Tone]:
