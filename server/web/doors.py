@@ -196,7 +196,7 @@ class Doors:
         wanted = request.state.form_token if visitor is None else visitor.csrf_token
         given = request.headers.get(CSRF_HEADER)
         if given is None and is_form:
-            body, receive = await _read(receive)
+            body, receive = await _read(receive, 415 if entry.template.startswith("/api/") else 413)
             given = parse_qs(body.decode("utf-8", "replace")).get(CSRF_FIELD, [""])[0]
         if not wanted or not hmac.compare_digest((given or "").encode(), wanted.encode()):
             raise Refused(403, "the form is too old, or did not come from this server: load its page again")
@@ -244,8 +244,8 @@ def _check_origin(request: Request) -> None:
         raise Refused(403, "this request was made by a page of another origin")
 
 
-async def _read(receive: Receive) -> tuple[bytes, Receive]:
-    """The body of a form, and what gives it once more."""
+async def _read(receive: Receive, status_of_more: int) -> tuple[bytes, Receive]:
+    """The body of a form, and what gives it once more. Raises Refused, with that status where more comes than fits."""
     body = bytearray()
     is_whole = False
     while not is_whole:
@@ -254,7 +254,10 @@ async def _read(receive: Receive) -> tuple[bytes, Receive]:
             raise Refused(400, "the form was cut off")
         body += event.get("body", b"")
         if len(body) > FORM_BYTES_MAX:
-            raise Refused(413, f"a form has at most {FORM_BYTES_MAX} bytes")
+            detail = f"a body of the type {FORM_TYPE} has at most {FORM_BYTES_MAX} bytes"
+            if status_of_more == 415:
+                detail += "; files go as multipart/form-data, all else as application/json"
+            raise Refused(status_of_more, detail)
         is_whole = not event.get("more_body", False)
     events: list[MutableMapping[str, Any]] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
 

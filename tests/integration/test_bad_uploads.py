@@ -96,8 +96,9 @@ JSON = {"content-type": "application/json"}
         ({"content-type": "text/plain"}, b"x", 422, "send the body as content-type: application/json, not text/plain"),
         (JSON, b"[" * (BODY_BYTES_MAX + 1), 413, f"the body has {BODY_BYTES_MAX + 1} bytes; at most {BODY_BYTES_MAX}"),
         (JSON, None, 413, f"the body has more than {BODY_BYTES_MAX} bytes"),
+        ({"content-type": "application/x-www-form-urlencoded"}, b"a" * 70_000, 415, "files go as multipart/form-data"),
     ],
-    ids=["broken", "not UTF-8", "deep", "text", "announced as too large", "too large unannounced"],
+    ids=["broken", "not UTF-8", "deep", "text", "announced as too large", "too large unannounced", "large form"],
 )
 def test_bad_bodies_are_refused_with_what_is_right(
     migrated_database: Database, tmp_path: Path, headers: dict[str, str], content: bytes | None, status: int, words: str

@@ -20,6 +20,7 @@ from firmware_fixtures.esp32s3.build import Order, build
 from harness.dut.board_lock import FOLDER_VARIABLE, Holder, holder_of
 from harness.dut.serial_port import SerialPort
 from harness.dut.wear_ledger import STATE_VARIABLE
+from simulator.board.nvs import read_nvs
 from tests.support.virtual_board import running_board
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
@@ -28,6 +29,8 @@ ROOT = Path(__file__).parents[2]
 PATIENCE_S = 300.0
 MAC = "7CDFA1E0B0C5"
 APP_AT = 0x20000
+NVS_AT, NVS_BYTES = 0x9000, 0x6000
+WIFI_PASSWORD = "never-to-be-read-wifi"
 BLANK = b"\xff" * 16
 SWITCH = """
 import socket, sys
@@ -67,7 +70,8 @@ class Desk:
             "on": f"{sys.executable} {switch} {control} on",
             "off": f"{sys.executable} {switch} {control} off",
         }
-        board = {"kind": "board", "match": {"port": str(self.port), "mac": MAC}, "power": power}
+        nvs = {"nvs": {"wifi_ssid": "barn", "wifi_password": WIFI_PASSWORD}}
+        board = {"kind": "board", "match": {"port": str(self.port), "mac": MAC}, "power": power, "provision": nvs}
         (folder / "boards.yaml").write_text(json.dumps({"version": 1, "boards": {"cam-7": board}}))
         (folder / "scenario.yaml").write_text(POWER_LOSS)
         self.environment = os.environ | {
@@ -133,6 +137,20 @@ def wait_for(what: str, is_so: object, pids: Sequence[int] = ()) -> None:
     raise AssertionError(f"not within {PATIENCE_S:g} s: {what} {pids}")
 
 
+def _holds_no_secret(desk: Desk, said: str) -> None:
+    """The passwords that the board was told stand in its NVS, and nowhere in what the run said and left."""
+    told = read_nvs(desk.cells.read_bytes()[NVS_AT : NVS_AT + NVS_BYTES])
+    values = {key: str(value) for keys in told.values() for key, value in keys.items()}
+    secrets = [values["wifi_password"], values["broker_password"]]
+    assert secrets[0] == WIFI_PASSWORD and len(secrets[1]) >= 16
+    left = [path for name in ("runs", "state", "locks") for path in (desk.folder / name).rglob("*") if path.is_file()]
+    assert {"history.jsonl", "report.html", "verdict.json", "ledger.csv"} <= {path.name for path in left}
+    for path in left:
+        text = path.read_bytes().decode("utf-8", "replace")
+        assert not [secret for secret in secrets if secret in text], path
+    assert not [secret for secret in secrets if secret in said]
+
+
 def test_power_loss_flash_and_restore_on_a_board_that_is_only_a_port(desk: Desk) -> None:
     process = desk.run("3.5.0")
     said, _ = process.communicate(timeout=PATIENCE_S)
@@ -148,6 +166,7 @@ def test_power_loss_flash_and_restore_on_a_board_that_is_only_a_port(desk: Desk)
     log = next((desk.folder / "runs" / "latest" / "consoles").rglob("*.log")).read_text()
     assert "[flash: write  0x020000" in log and "MD5 is the file's" in log
     assert desk.holder() is None
+    _holds_no_secret(desk, said)
     captures = [record for record in records if record["kind"] == "capture"]
     assert [record["image_name"] for record in captures] == ["image_1.jpg"]
     assert captures[0]["captured_at"].startswith("2026-01-05T00:0"), "the board was told the scenario's time"

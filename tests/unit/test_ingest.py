@@ -272,11 +272,9 @@ def test_exactly_the_missing_chunks_are_asked_for() -> None:
 
 
 def test_a_session_keeps_the_first_missing_numbers_of_an_image_of_many_chunks() -> None:
-    """It is written with every batch: 65,535 numbers each time made other cameras wait three times as long."""
     talk = Talk(device())
-    talk.say(hello())
-    talk.say(metadata(total=65_535))
-    talk.say(chunk(1))
+    for message in (hello(), metadata(total=65_535), chunk(1)):
+        talk.say(message)
     assert talk.view.session is not None
     row = session_row(talk.view.session, talk.view)
     assert row["chunks_missing"] == (0, *range(2, MISSING_NOTED_MAX + 1)) and row["chunks_of_image"] == 1
