@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,8 +90,7 @@ def test_it_is_idle_when_the_last_batch_of_the_last_lane_is_done() -> None:
         await lanes.take(1)
         assert not len(lanes) and not lanes.is_idle
         lanes.done(0)
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(lanes.wait_idle(), 0)
+        assert not lanes.is_idle  # a batch of the other lane is under way
         lanes.put(message(MACS[0]))
         lanes.done(1)
         assert not lanes.is_idle  # what arrived meanwhile
