@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -167,6 +168,8 @@ def mosquitto(
     print(
         f"start: mosquitto -c {out / 'mosquitto.conf'}; once it runs, SIGHUP makes it read them again", file=sys.stderr
     )
+    if os.geteuid() == 0:
+        print(f"started by root, mosquitto becomes the user mosquitto: chown -R mosquitto {out} first", file=sys.stderr)
 
 
 def _tls(certs: Path | None, by_certificate: bool) -> Tls | None:
