@@ -14,6 +14,7 @@ from harness.errors import Mistake, ScenarioError, UsageError
 from harness.plan import Plan
 from harness.plan_steps import Advance, Flash, Place, PlannedDevice, PlannedFault, Power, Talk, Wake
 from harness.scenario_faults import LINK_ACTIONS
+from simulator.catalogue import rows
 
 if TYPE_CHECKING:
     from harness.dut.inventory import BoardEntry
@@ -123,6 +124,8 @@ def _refused(plan: Plan, order: DutOrder, bench: str) -> Iterator[_Refusal]:
                 yield from _without_switch(order, step.place, devices, is_reset=do == "reset")
             case _:
                 pass
+    if order.is_real_time:
+        yield from _misbehaviours(plan.devices, nowhere)
     if order.kind == "virtual":
         yield from _of_virtual(plan.devices, nowhere)
     if order.kind == "board":
@@ -145,6 +148,15 @@ def _without_switch(order: DutOrder, place: Place, devices: Sequence[int], *, is
             what = f"can not be reset: {board.no_reset}" if is_reset else f"has no power switch: {board.no_power}"
             hint = f"give boards.{board.id}.power in the inventory, or take --dut virtual"
             yield place, f"board {board.id} {what}", hint
+
+
+def _misbehaviours(devices: Sequence[PlannedDevice], place: Place) -> Iterator[_Refusal]:
+    """What a profile's name adds that no board can be told to do."""
+    reasons = {row.sign.removeprefix("profile:"): row.not_board for row in rows() if row.sign.startswith("profile:")}
+    found = dict.fromkeys((word, device.name) for device in devices for word in device.profile.split("+")[1:])
+    for word, name in found:
+        if reason := reasons.get(word):
+            yield place, f"{name} has {word}, which {reason}", "--dut simulated"
 
 
 def _of_virtual(devices: Sequence[PlannedDevice], place: Place) -> Iterator[_Refusal]:

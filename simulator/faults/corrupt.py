@@ -74,5 +74,4 @@ ROW = FaultRow(
         Setting(name="flip", unit="count", default="1", does="how many bits, chosen by the seed"),
         Setting(name="where", unit="payload or json", default="payload", does="in the image bytes, or in the text"),
     ),
-    not_board="a real chip sends this message itself; strike its bytes in `wakestorm proxy`",
 )

@@ -26,5 +26,4 @@ ROW = FaultRow(
     scenario="scenarios/resume/interrupted-after-every-chunk.yaml",
     sign="action:cut",
     source="design 5: disconnect",
-    not_board="a real chip sends this message itself; strike its bytes in `wakestorm proxy`",
 )

@@ -29,5 +29,4 @@ ROW = FaultRow(
     sign="action:delay",
     source="Link: delay",
     settings=(Setting(name="for", unit="duration", default="", does="how much later"),),
-    not_board="a real chip sends this message itself; strike its bytes in `wakestorm proxy`",
 )

@@ -35,5 +35,4 @@ ROW = FaultRow(
         Setting(name="times", unit="count", default="1", does="how many extra copies"),
         Setting(name="within", unit="duration", default="0s", does="the copies are spread over this long"),
     ),
-    not_board="a real chip sends this message itself; strike its bytes in `wakestorm proxy`",
 )

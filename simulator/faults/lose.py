@@ -26,5 +26,4 @@ ROW = FaultRow(
     scenario="scenarios/chunks/several-chunks-lost-are-asked-for-in-one-list.yaml",
     sign="action:lose",
     source="Link: drop",
-    not_board="a real chip sends this message itself; strike its bytes in `wakestorm proxy`",
 )

@@ -22,12 +22,11 @@ class PowerLoss:
 ROW = FaultRow(
     name="power_loss",
     layer="device",
-    does="Power goes right after a message: memory and clock are gone, the SD card stays.",
+    does="Power goes right after a message: memory and clock are gone, the SD card stays. A real board needs a switch.",
     example='steps: [{wake: yard, faults: [{who: yard, at: "chunk[5].sent", do: {power_loss: {for: 10s}}}]}]',
     heals="power is back after `for`, else when the next wake is due",
     scenario="scenarios/resume/interrupted-after-every-chunk.yaml",
     sign="action:power_loss",
     source="design 5: power_loss",
     settings=(Setting(name="for", unit="duration", default="until its next wake", does="boots again after this long"),),
-    not_board="needs a switched supply; a reset is what the serial port can do",
 )

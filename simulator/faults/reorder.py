@@ -34,5 +34,4 @@ ROW = FaultRow(
         Setting(name="by", unit="count", default="1", does="how many later messages overtake it"),
         Setting(name="order", unit="reversed or shuffled", default="none", does="of all chunks of an image, instead"),
     ),
-    not_board="a real chip sends this message itself; strike its bytes in `wakestorm proxy`",
 )

@@ -35,4 +35,5 @@ ROW = FaultRow(
             does="poweron, brownout, panic, sw, or a watchdog: int_wdt, task_wdt, wdt",
         ),
     ),
+    not_board="is inside the chip: the firmware would have to play along",
 )

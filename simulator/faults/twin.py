@@ -28,4 +28,5 @@ ROW = FaultRow(
     sign="action:twin",
     source="Device: two devices one id",
     settings=(Setting(name="stay", unit="duration", default="20s", does="how long the second one is there"),),
+    not_board="would be a second chip; nothing here has two of one id",
 )

@@ -11,15 +11,17 @@ import pytest
 
 from harness.cli import exit_code_of
 from harness.dut.inventory import BoardEntry
-from harness.dut.kinds import BoardOrder, DutOrder, refusals
+from harness.dut.kinds import GATE_FAULTS, BoardOrder, DutOrder, refusals
 from harness.errors import ScenarioError
 from harness.events import Event, LeftOut, ScenarioEnded, SuiteEnded, SuiteStarted
 from harness.fitting import fitting
 from harness.report.files import RunFiles
 from harness.report.junit import JunitReporter
 from harness.report.terminal import TerminalReporter
+from harness.scenario_faults import LINK_ACTIONS
 from harness.selection import Selection, named_files, plans_for, scenario_id
 from harness.verdict import Verdict
+from simulator.catalogue import rows
 from tests.support.results import FAILED
 
 PANIC = "scenarios/hil/a-panic-on-the-console.yaml"
@@ -118,3 +120,12 @@ def test_exact_times_are_for_virtual_time() -> None:
     for order in (DutOrder(), DutOrder(kind="virtual")):
         with pytest.raises(ScenarioError, match="that real time does not have"):
             fitting(plans, order, "processes", [exact])
+
+
+def test_the_catalogue_says_of_each_fault_what_boards_are_refused() -> None:
+    refused = {row.name: bool(row.not_board) for row in rows() if row.sign.startswith("action:")}
+    assert refused == {name: name not in (*GATE_FAULTS, *LINK_ACTIONS) for name in refused}
+    clock = plans_for(Selection(paths=["scenarios/captures/offline-photos-of-1970-are-all-kept.yaml"]))
+    assert not refusals(clock[0], DutOrder(), "processes")
+    (mistake,) = refusals(clock[0], DutOrder(kind="virtual"), "processes")
+    assert "cam[0] has unset-clock, which is inside the chip" in mistake.reason
