@@ -14,7 +14,7 @@ from harness.blame import Blame
 from harness.dut.board_lock import FOLDER_VARIABLE, held
 from harness.dut.build_folder import read_build_folder
 from harness.dut.doctor import Diagnosis, examine, programs_with
-from harness.dut.flashing import FlashOrder, flash
+from harness.dut.flashing import After, FlashOrder, flash
 from harness.dut.inventory import BoardEntry
 from harness.dut.wear_ledger import STATE_VARIABLE
 from tests.support.virtual_board import running_board
@@ -46,7 +46,7 @@ def test_a_good_board_is_well_and_a_wrong_entry_is_told(tmp_path: Path) -> None:
         blank = examine("cam", entry_of(board.port, flash_size="16MB"), [])
         assert problems(blank) == {"flash size": Blame.BOARD, "boot": Blame.BOARD}
         entry = entry_of(board.port)
-        order = FlashOrder(board_id="cam", entry=entry, port=board.port, folder=folder, proof=False)
+        order = FlashOrder(board_id="cam", entry=entry, port=board.port, folder=folder, after=After.RESET)
         assert flash(order).trouble is None
         well = examine("cam", entry, [])
         assert well.is_well and [finding.what for finding in well.findings] == ["port", "loader", "console"]
