@@ -221,12 +221,15 @@ def _stored_before(turn: Turn, session: SessionView, image: ImageView) -> None:
 
 
 def _adopt_staged(turn: Turn, session: SessionView, image: ImageView) -> None:
+    """The chunks that came before this metadata; not where they may be late copies of another photo of this name."""
     staged = turn.view.staged.pop(image.wire_image_name, None)
     if not staged:
         return
-    for index, data in sorted(staged.items()):
-        if index < (image.total_chunks or 0):  # others were no part of this image
-            _keep(turn, session, image, index, data)
+    named = [other for other in turn.view.images if other.wire_image_name == image.wire_image_name]
+    if not any(other.is_complete for other in named):
+        for index, data in sorted(staged.items()):
+            if index < (image.total_chunks or 0):  # others were no part of this image
+                _keep(turn, session, image, index, data)
     turn.add(DropStaged(image.wire_image_name))
 
 
@@ -272,12 +275,17 @@ def _keep(turn: Turn, session: SessionView, image: ImageView, index: int, data: 
     turn.save_image(image)
 
 
+def _was_offered_in(session: SessionView, image: ImageView) -> bool:
+    """Whether that wake stored the image, or announced it again once it was stored."""
+    return image.session_id == session.session_id or image.image_id in session.images_stored
+
+
 def _chunk_without_open_image(turn: Turn, message: Chunk, index: int) -> None:
     """A late copy for an image that is stored, or a chunk that came before its metadata."""
     view = turn.view
     last = view.session
     known = view.newest_named(message.image_name)
-    if known is not None and known.is_complete and last is not None and known.session_id == last.session_id:
+    if known is not None and known.is_complete and last is not None and _was_offered_in(last, known):
         last.chunk_duplicates += 1
         turn.add(SaveSession(last))
         if not last.is_open and index == (known.total_chunks or 0) - 1:

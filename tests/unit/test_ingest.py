@@ -290,6 +290,27 @@ def test_chunks_before_their_metadata_wait() -> None:
     assert len(talk.all_of(StoreChunk)) == 3 and len(talk.all_of(Complete)) == 1
 
 
+def test_chunks_of_a_stored_photo_that_is_offered_again_wait_for_nothing() -> None:
+    talk = Talk(device())
+    talk.say(hello())
+    send_image(talk)
+    talk.say(hello(), after_s=3600)
+    talk.say(metadata())
+    talk.say(chunk(0))
+    assert talk.all_of(StageChunk) == [] and not talk.view.staged
+
+
+def test_late_copies_of_a_stored_photo_are_not_taken_for_the_next_one_of_its_name() -> None:
+    talk = Talk(device())
+    talk.say(hello())
+    send_image(talk)
+    talk.say(hello(), after_s=3600)
+    talk.say(chunk(0))
+    talk.say(metadata(at=NOW + timedelta(hours=1)))
+    assert talk.all_of(StoreChunk) == [] and not talk.view.staged
+    assert talk.view.images[-1].have == set()
+
+
 def test_a_name_again_with_another_photo_is_kept_beside_the_first() -> None:
     talk = Talk(device())
     talk.say(hello())
