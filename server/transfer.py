@@ -74,6 +74,7 @@ def metadata(turn: Turn, message: Metadata) -> None:
     last = view.session
     image = view.same_capture(message, photo_due=_is_photo_due(last))
     if image is not None and last is not None and _ended_with(turn, last, image):
+        _copies_follow(turn, image)
         turn.add(LogDuplicate(image, last, "metadata"))
         turn.reply(Done(image_name=image.wire_image_name, next_wake=last.next_wake_at), AckType.ACK_OK, image)
         return
@@ -145,11 +146,7 @@ def _create(turn: Turn, session: SessionView, message: Metadata) -> ImageView:
     view = turn.view
     older = view.newest_open(message.image_name)
     if older is not None:
-        older.status, older.failure, older.failed_at = ImageStatus.FAILED, SUPERSEDED, turn.now
-        turn.save_image(older)
-        turn.history(
-            HistoryCategory.IMAGE, HistoryEvent.IMAGE_SUPERSEDED, f"{older.image_name}: another capture has its name"
-        )
+        _supersede(turn, older)
     captured_at = message.captured_at or turn.now
     image = ImageView(
         image_id=turn.ids(),
@@ -177,6 +174,15 @@ def _create(turn: Turn, session: SessionView, message: Metadata) -> ImageView:
     return image
 
 
+def _supersede(turn: Turn, image: ImageView) -> None:
+    """Chunks of its name belong to another capture from now on; its own metadata opens it again (design 9.4)."""
+    image.status, image.failure, image.failed_at = ImageStatus.FAILED, SUPERSEDED, turn.now
+    turn.save_image(image)
+    turn.history(
+        HistoryCategory.IMAGE, HistoryEvent.IMAGE_SUPERSEDED, f"{image.image_name}: another capture has its name"
+    )
+
+
 def _metadata_row(message: Metadata) -> dict[str, object]:
     sensors = message.sensors
     row: dict[str, object] = {
@@ -198,8 +204,7 @@ def _announced_again(turn: Turn, session: SessionView, image: ImageView, message
         turn.add(LogDuplicate(image, session, "metadata"))
     newer = turn.view.newest_open(image.wire_image_name)
     if newer is not None and newer is not image and newer.created_seq > image.created_seq:
-        newer.status, newer.failure, newer.failed_at = ImageStatus.FAILED, SUPERSEDED, turn.now
-        turn.save_image(newer)
+        _supersede(turn, newer)
     image.created_seq = max(known.created_seq for known in turn.view.images) + 1
     image.session_id = session.session_id
     image.expected_sha256 = message.image_sha256 or image.expected_sha256
@@ -211,6 +216,7 @@ def _announced_again(turn: Turn, session: SessionView, image: ImageView, message
 
 def _stored_before(turn: Turn, session: SessionView, image: ImageView) -> None:
     """A whole image offered again, since its last ACK was lost: acked at its metadata, stored once (design 6.4)."""
+    _copies_follow(turn, image)
     turn.add(LogDuplicate(image, session, "metadata"), DropStaged(image.wire_image_name))
     turn.view.staged.pop(image.wire_image_name, None)
     if image.image_id not in session.images_stored:
@@ -218,6 +224,13 @@ def _stored_before(turn: Turn, session: SessionView, image: ImageView) -> None:
         session.image_id = session.image_id or image.image_id
         turn.say(f"[Ingest] {image.wire_image_name} is stored already - acknowledging again")
     asking.go_on(turn, session)
+
+
+def _copies_follow(turn: Turn, stored: ImageView) -> None:
+    """Its chunks come once more before the device hears that it is stored: no other capture of its name takes them."""
+    other = turn.view.newest_open(stored.wire_image_name)
+    if other is not None:
+        _supersede(turn, other)
 
 
 def _adopt_staged(turn: Turn, session: SessionView, image: ImageView) -> None:
@@ -275,17 +288,21 @@ def _keep(turn: Turn, session: SessionView, image: ImageView, index: int, data: 
     turn.save_image(image)
 
 
-def _was_offered_in(session: SessionView, image: ImageView) -> bool:
-    """Whether that wake stored the image, or announced it again once it was stored."""
-    return image.session_id == session.session_id or image.image_id in session.images_stored
+def _stored_in(session: SessionView, view: DeviceView, wire_name: str) -> ImageView | None:
+    """The photo of that name which that wake stored, or announced again once it was stored."""
+    named = [image for image in view.images if image.wire_image_name == wire_name and image.is_complete]
+    offered = [
+        image for image in named if image.session_id == session.session_id or image.image_id in session.images_stored
+    ]
+    return max(offered, key=lambda image: (image.created_seq, image.captured_at), default=None)
 
 
 def _chunk_without_open_image(turn: Turn, message: Chunk, index: int) -> None:
     """A late copy for an image that is stored, or a chunk that came before its metadata."""
     view = turn.view
     last = view.session
-    known = view.newest_named(message.image_name)
-    if known is not None and known.is_complete and last is not None and _was_offered_in(last, known):
+    known = None if last is None else _stored_in(last, view, message.image_name)
+    if known is not None and last is not None:
         last.chunk_duplicates += 1
         turn.add(SaveSession(last))
         if not last.is_open and index == (known.total_chunks or 0) - 1:

@@ -311,6 +311,27 @@ def test_late_copies_of_a_stored_photo_are_not_taken_for_the_next_one_of_its_nam
     assert talk.view.images[-1].have == set()
 
 
+@pytest.mark.parametrize("is_over", [False, True], ids=["in a later wake", "after its last ACK"])
+def test_copies_of_a_stored_photo_do_not_go_into_an_open_one_of_its_name(is_over: bool) -> None:
+    talk = Talk(device())
+    talk.say(hello())
+    send_image(talk)
+    later = NOW + timedelta(hours=1)
+    if is_over:
+        assert talk.view.session is not None and not talk.view.session.is_open
+        talk.view.images.append(image(have=0, total=3, captured_at=later, created_seq=2))
+    else:
+        talk.say(hello(), after_s=3600)
+        talk.say(metadata(total=3, at=later))
+    talk.say(metadata(total=3))
+    talk.say(chunk(0))
+    assert talk.all_of(StoreChunk) == [] and talk.view.images[-1].have == set()
+    talk.say(hello(), after_s=7200)
+    talk.say(metadata(total=3, at=later))
+    talk.say(chunk(0))
+    assert talk.view.images[-1].have == {0}, "its own metadata opens it again"
+
+
 def test_a_name_again_with_another_photo_is_kept_beside_the_first() -> None:
     talk = Talk(device())
     talk.say(hello())
