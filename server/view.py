@@ -200,8 +200,9 @@ class DeviceView:
     def same_capture(self, metadata: Metadata, *, photo_due: bool) -> ImageView | None:
         """The image that this metadata announces again, or None for a new photo (design 6.8).
 
-        Times count only where the device made both. Without them a complete image of that name, size and count is
-        the same capture unless a commanded photo is still due.
+        A photo that is offered again says the time that it said before: another time, or none where there was one, is
+        another photo. The server's own time says nothing: name, size and count decide while the image is incomplete;
+        a complete one is the same where the device still says no time, unless a commanded photo is due.
         """
         for image in sorted(self.images, key=lambda image: -image.created_seq):
             if (
@@ -210,11 +211,10 @@ class DeviceView:
                 or image.total_chunks != metadata.total_chunks
             ):
                 continue
-            if metadata.captured_at is not None and image.captured_at_source == "device":
+            if image.captured_at_source == "device":
                 if image.captured_at == metadata.captured_at:
                     return image
-                continue
-            if not image.is_complete or not photo_due:
+            elif not image.is_complete or (metadata.captured_at is None and not photo_due):
                 return image
         return None
 

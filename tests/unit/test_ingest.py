@@ -332,6 +332,19 @@ def test_copies_of_a_stored_photo_do_not_go_into_an_open_one_of_its_name(is_over
     assert talk.view.images[-1].have == {0}, "its own metadata opens it again"
 
 
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_photo_without_a_time_is_none_that_had_one(stored: bool) -> None:
+    talk = Talk(device())
+    talk.say(hello())
+    send_image(talk) if stored else talk.say(metadata())
+    talk.say(hello(), after_s=3600)
+    total = 3 if stored else 10
+    talk.say(metadata(total=total, at=None))
+    assert len(talk.all_of(CreateImage)) == 1, "its clock was lost, and its counter began again"
+    talk.say(metadata(total=total, at=None))
+    assert not talk.all_of(CreateImage), "offered again, still without a time"
+
+
 def test_a_name_again_with_another_photo_is_kept_beside_the_first() -> None:
     talk = Talk(device())
     talk.say(hello())
