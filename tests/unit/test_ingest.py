@@ -338,6 +338,7 @@ def test_a_photo_without_a_time_is_none_that_had_one(stored: bool) -> None:
     talk.say(hello())
     send_image(talk) if stored else talk.say(metadata())
     talk.say(hello(), after_s=3600)
+    talk.say(metadata("image_2.jpg", at=NOW + timedelta(hours=1)))  # the photo that the server asked for
     total = 3 if stored else 10
     talk.say(metadata(total=total, at=None))
     assert len(talk.all_of(CreateImage)) == 1, "its clock was lost, and its counter began again"
