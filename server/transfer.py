@@ -258,7 +258,7 @@ def chunk(turn: Turn, message: Chunk) -> None:
         turn.add(Refuse(error.reason, error.detail))
         return
     image = view.newest_open(message.image_name)
-    if image is None:
+    if image is None or _is_unspoken_of(view.session, image):
         _chunk_without_open_image(turn, message, index)
         return
     session = current_session(turn)
@@ -286,6 +286,13 @@ def _keep(turn: Turn, session: SessionView, image: ImageView, index: int, data: 
         image.failure = None
     session.image_id = session.image_id or image.image_id
     turn.save_image(image)
+
+
+def _is_unspoken_of(session: SessionView | None, image: ImageView) -> bool:
+    """A photo that has failed, and in this wake neither side has named it: chunks of its name may be another's."""
+    if image.status != ImageStatus.FAILED:
+        return False
+    return session is None or image.session_id != session.session_id
 
 
 def _stored_in(session: SessionView, view: DeviceView, wire_name: str) -> ImageView | None:

@@ -9,7 +9,7 @@ import pytest
 from server.effects import CommandDelivered, CommandEnded, CommandsFulfilled, SetSchedule
 from server.view import CommandView, ImageView
 from server.wire.messages import Capture, MissingChunks, Resume, Retry, SendImage, ServerMessage
-from tests.unit.test_ingest import Talk, device, hello, image
+from tests.support.ingest_talk import Talk, device, hello, image
 
 
 def command(number: int, command_type: str, of: ImageView | None = None) -> CommandView:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -12,140 +11,25 @@ from hypothesis import strategies as st
 
 from server import ingest
 from server.effects import Complete, CreateImage, OpenSession, Refuse, RegisterDevice, Reply, StageChunk, StoreChunk
-from server.ids import seeded_ids
 from server.records import session_row
 from server.session import TRANSITIONS, Turn, move
-from server.view import DeviceView, ImageView, SessionView, Standing
+from server.view import SessionView, Standing
 from server.wire.dialects import DIALECTS
 from server.wire.errors import LocalProtocolError
 from server.wire.limits import MISSING_NOTED_MAX
 from server.wire.messages import (
     Capture,
-    Chunk,
     DeviceMessage,
     Done,
-    Hello,
-    Metadata,
     MissingChunks,
     Resume,
     SendAllPending,
     SendImage,
-    ServerMessage,
     Sleep,
     Telemetry,
 )
 from server.wire.states import ProtocolState
-from server.wire.topics import Family
-
-NOW = datetime(2026, 1, 5, tzinfo=UTC)
-MAC = "B8F862F9C1C4"
-NAMESPACE = UUID(int=7)
-
-
-def device(dialect: str = "v3.5.0", **overrides: object) -> DeviceView:
-    """A mapped camera that wakes every three hours."""
-    view = DeviceView(
-        mac=MAC,
-        device_id=UUID(int=1),
-        standing=Standing.MAPPED,
-        dialect=DIALECTS[dialect],
-        family=Family.ESP32CAM,
-        cron="0 */3 * * *",
-    )
-    for name, value in overrides.items():
-        setattr(view, name, value)
-    return view
-
-
-def image(name: str = "image_1.jpg", have: int = 0, total: int = 10, **overrides: object) -> ImageView:
-    """An image with its first `have` chunks."""
-    known = ImageView(
-        image_id=uuid5(NAMESPACE, name),
-        image_name=name,
-        wire_image_name=name,
-        status="receiving" if have else "pending",
-        captured_at=NOW - timedelta(hours=3),
-        captured_at_source="device",
-        image_size_bytes=total * 100,
-        chunk_size_bytes=100,
-        total_chunks=total,
-        have=set(range(have)),
-        created_seq=1,
-    )
-    for key, value in overrides.items():
-        setattr(known, key, value)
-    return known
-
-
-class Talk:
-    """One device's messages, each a turn of its own, as batches of one would be."""
-
-    def __init__(self, view: DeviceView) -> None:
-        self.view = view
-        self.now = NOW
-        self.ids: Callable[[], UUID] = seeded_ids("talk")
-        self.effects: list[object] = []
-
-    def say(self, message: DeviceMessage, *, dup: bool = False, after_s: float = 1) -> list[ServerMessage]:
-        """The replies to one message."""
-        self.now += timedelta(seconds=after_s)
-        turn = Turn(view=self.view, now=self.now, ids=self.ids, is_redelivery=dup)
-        return self._done(turn, ingest.receive(turn, message))
-
-    def wait(self, seconds: float) -> list[ServerMessage]:
-        """The replies after a silence."""
-        self.now += timedelta(seconds=seconds)
-        turn = Turn(view=self.view, now=self.now, ids=self.ids)
-        return self._done(turn, ingest.look_again(turn))
-
-    def store(self, image_id: UUID) -> list[ServerMessage]:
-        """The replies once an image's bytes are kept."""
-        turn = Turn(view=self.view, now=self.now, ids=self.ids)
-        return self._done(turn, ingest.stored(turn, image_id, "0" * 64, "originals/00/" + "0" * 64))
-
-    def _done(self, turn: Turn, effects: list[object]) -> list[ServerMessage]:
-        self.effects = list(effects)
-        for effect in effects:
-            if isinstance(effect, RegisterDevice):
-                self.view.device_id = effect.device_id
-        return [effect.message for effect in effects if isinstance(effect, Reply)]
-
-    def all_of(self, kind: type) -> list[object]:
-        """The last turn's effects of that kind."""
-        return [effect for effect in self.effects if isinstance(effect, kind)]
-
-
-def hello(pending: int = 0, names: tuple[str, ...] | None = None) -> Hello:
-    return Hello(device_id=MAC, pending_count=pending, pending_list=names)
-
-
-def metadata(
-    name: str = "image_1.jpg", total: int = 10, at: datetime | None = NOW, dialect: str = "v3.5.0"
-) -> Metadata:
-    return Metadata(
-        device_id=MAC,
-        image_name=name,
-        captured_at=at,
-        image_size_bytes=total * 100,
-        chunk_size_bytes=100,
-        total_chunks=total,
-        dialect="v3.5.0",
-    )
-
-
-def chunk(number: int, name: str = "image_1.jpg", data: bytes = b"x") -> Chunk:
-    return Chunk(device_id=MAC, image_name=name, chunk_id=number, payload=data)
-
-
-def send_image(talk: Talk, name: str = "image_1.jpg", total: int = 3, at: datetime | None = NOW) -> list[ServerMessage]:
-    """A whole image, stored; all replies."""
-    replies = talk.say(metadata(name, total, at))
-    for number in range(total):
-        replies += talk.say(chunk(number, name))
-    for effect in talk.all_of(Complete):
-        assert isinstance(effect, Complete)
-        replies += talk.store(effect.image_id)
-    return replies
+from tests.support.ingest_talk import MAC, NOW, Talk, chunk, device, hello, image, metadata, send_image
 
 
 def test_normal_flow_ends_with_the_next_wake() -> None:
@@ -288,73 +172,6 @@ def test_chunks_before_their_metadata_wait() -> None:
         assert len(talk.all_of(StageChunk)) == 1
     talk.say(metadata(total=3))
     assert len(talk.all_of(StoreChunk)) == 3 and len(talk.all_of(Complete)) == 1
-
-
-def test_chunks_of_a_stored_photo_that_is_offered_again_wait_for_nothing() -> None:
-    talk = Talk(device())
-    talk.say(hello())
-    send_image(talk)
-    talk.say(hello(), after_s=3600)
-    talk.say(metadata())
-    talk.say(chunk(0))
-    assert talk.all_of(StageChunk) == [] and not talk.view.staged
-
-
-def test_late_copies_of_a_stored_photo_are_not_taken_for_the_next_one_of_its_name() -> None:
-    talk = Talk(device())
-    talk.say(hello())
-    send_image(talk)
-    talk.say(hello(), after_s=3600)
-    talk.say(chunk(0))
-    talk.say(metadata(at=NOW + timedelta(hours=1)))
-    assert talk.all_of(StoreChunk) == [] and not talk.view.staged
-    assert talk.view.images[-1].have == set()
-
-
-@pytest.mark.parametrize("is_over", [False, True], ids=["in a later wake", "after its last ACK"])
-def test_copies_of_a_stored_photo_do_not_go_into_an_open_one_of_its_name(is_over: bool) -> None:
-    talk = Talk(device())
-    talk.say(hello())
-    send_image(talk)
-    later = NOW + timedelta(hours=1)
-    if is_over:
-        assert talk.view.session is not None and not talk.view.session.is_open
-        talk.view.images.append(image(have=0, total=3, captured_at=later, created_seq=2))
-    else:
-        talk.say(hello(), after_s=3600)
-        talk.say(metadata(total=3, at=later))
-    talk.say(metadata(total=3))
-    talk.say(chunk(0))
-    assert talk.all_of(StoreChunk) == [] and talk.view.images[-1].have == set()
-    talk.say(hello(), after_s=7200)
-    talk.say(metadata(total=3, at=later))
-    talk.say(chunk(0))
-    assert talk.view.images[-1].have == {0}, "its own metadata opens it again"
-
-
-@pytest.mark.parametrize("stored", [True, False])
-def test_a_photo_without_a_time_is_none_that_had_one(stored: bool) -> None:
-    talk = Talk(device())
-    talk.say(hello())
-    send_image(talk) if stored else talk.say(metadata())
-    talk.say(hello(), after_s=3600)
-    talk.say(metadata("image_2.jpg", at=NOW + timedelta(hours=1)))  # the photo that the server asked for
-    total = 3 if stored else 10
-    talk.say(metadata(total=total, at=None))
-    assert len(talk.all_of(CreateImage)) == 1, "its clock was lost, and its counter began again"
-    talk.say(metadata(total=total, at=None))
-    assert not talk.all_of(CreateImage), "offered again, still without a time"
-
-
-def test_a_name_again_with_another_photo_is_kept_beside_the_first() -> None:
-    talk = Talk(device())
-    talk.say(hello())
-    send_image(talk)
-    talk.say(hello(), after_s=3600)
-    later = NOW + timedelta(hours=1)
-    send_image(talk, at=later)
-    assert [known.image_name for known in talk.view.images] == ["image_1.jpg", "image_1__20260105T010000Z.jpg"]
-    assert {known.wire_image_name for known in talk.view.images} == {"image_1.jpg"}
 
 
 def test_a_stored_image_offered_again_is_acked_at_its_metadata() -> None:

@@ -8,7 +8,7 @@ from server.effects import CreateImage, Refuse
 from server.quotas import Quotas
 from server.transfer import SUPERSEDED_AN_HOUR_MAX
 from server.wire.messages import Chunk
-from tests.unit.test_ingest import MAC, Talk, device, hello, metadata
+from tests.support.ingest_talk import MAC, Talk, device, hello, metadata
 
 NOW = datetime(2026, 1, 5, 12, 0, 30, tzinfo=UTC)
 
