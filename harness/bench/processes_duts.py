@@ -56,6 +56,7 @@ async def make_devices(bench: ProcessesBench) -> None:
         history=bench.history,
         seed=bench.plan.seed,
         broker=(bench.broker.host, bench.broker.port),
+        login=bench.login,
         listen=order.broker_listen,
     )
     if order.kind == "virtual":

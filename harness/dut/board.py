@@ -21,7 +21,7 @@ from harness.dut.board_trouble import BoardTrouble
 from harness.dut.console import Console, ConsoleError
 from harness.dut.firmware_lines import Asleep, ClockSet, Freed, Photo, Picture, Ready, said_in
 from harness.dut.log_lines import LEVEL_WORDS, log_line
-from harness.dut.lullaby import lull
+from harness.dut.lullaby import Song, lull
 from harness.dut.power_switch import SerialSwitch, Switch
 from harness.history import History
 from harness.machine import monotonic_s
@@ -45,6 +45,8 @@ class BoardWorld:
     history: History
     seed: int
     broker: tuple[str, int]
+    login: tuple[str, str] | None = None
+    """What the broker asks for."""
     listen: str = "127.0.0.1"
 
 
@@ -242,10 +244,10 @@ class BoardDut:
     def lulled(self) -> Iterator[None]:
         """Whoever boots inside is sung to sleep; wakes in here are not the scenario's."""
         wake = self._world.clock.now() + timedelta(milliseconds=self.planned.interval_ms)
-        dialect = self.link.dialect
+        song = Song(self.link.dialect, wake, self._world.login, self.link.say)
         self._is_prelude = self._power.is_awake = True
         is_dark, self.link.gate.is_dark = self.link.gate.is_dark, False
-        self.link.gate.lullaby = lambda reader, writer: lull(reader, writer, dialect, wake)
+        self.link.gate.lullaby = lambda reader, writer: lull(reader, writer, song)
         try:
             yield
         finally:

@@ -51,7 +51,7 @@ class BoardLink:
             passed=self._passed,
             begin=self._begin,
             over=self._over,
-            note=self._noise,
+            note=self.say,
         )
         self.gate = MqttGate(world.broker, hooks, device_id=planned.mac, listen=world.listen)
 
@@ -118,7 +118,7 @@ class BoardLink:
                     total = self._totals.get(name, self._planned.total_chunks)
                     return "chunk", chunk_index_of(body, self.dialect), total
         except RemoteProtocolError as error:
-            self._noise(f"not understood: {error.reason}")
+            self.say(f"not understood: {error.reason}")
         return "telemetry", None, None
 
     def _downlink(self, message: Publish) -> Sequence[LinkAction]:
@@ -168,5 +168,6 @@ class BoardLink:
         self._world.clock.call_at(self._world.clock.now_ms() + ms, done.set)
         await done.wait()
 
-    def _noise(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """A line of the gate in the history."""
         self.note("log", level="warning", text=text, source="gate")

@@ -55,7 +55,7 @@ class _Broken(Exception):
     """This connection is over, by a fault or because one side has gone."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Side:
     """One of the two connections: where it is written, and what it has not acknowledged yet."""
 
@@ -115,6 +115,7 @@ class MqttGate:
         self._listen = listen
         self._server: asyncio.Server | None = None
         self._ways: set[_Way] = set()
+        self._sung_to: set[_Side] = set()
         self.is_open = True
         self.is_dark = False
         """Its board has no power, whatever a slow switch still lets it say."""
@@ -139,6 +140,8 @@ class MqttGate:
         """Reset every connection, on both sides."""
         for way in list(self._ways):
             way.break_off()
+        for board in list(self._sung_to):
+            board.reset()
 
     def deliver(self, actions: Sequence[LinkAction]) -> None:
         """What a heal has set free goes out where there is a connection, else it is lost with it."""
@@ -148,7 +151,11 @@ class MqttGate:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         board = _Side(writer)
         if self.lullaby is not None:
-            await self.lullaby(reader, writer)
+            self._sung_to.add(board)
+            try:
+                await self.lullaby(reader, writer)
+            finally:
+                self._sung_to.discard(board)
             return
         if not self.is_open or self.is_dark:
             board.reset()

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness.dut.lullaby import lull
+from harness.bench.brokers import BrokerProcess, find_mosquitto
+from harness.dut.lullaby import Song, lull
 from harness.dut.mqtt_gate import GateHooks, MqttGate
 from server.wire.codec import dialect_called
-from server.wire.mqtt_codec import Connack, Connect, Decoder, Packet, Puback, Publish, Suback, Subscribe, encode
+from server.wire.mqtt_codec import (
+    Connack,
+    Connect,
+    Decoder,
+    Packet,
+    Pingreq,
+    Puback,
+    Publish,
+    Suback,
+    Subscribe,
+    encode,
+)
 from simulator.fault import Begin, Cut, Deliver, FaultPoint, LinkAction, Parcel, PowerOff
 from simulator.link import LinkError, LinkSettings
 from simulator.link.raw import RawLink
@@ -203,20 +220,99 @@ def test_a_closed_gate_lets_nobody_through() -> None:
     assert len(asyncio.run(played()).broker.logins) == 1
 
 
+@contextlib.contextmanager
+def sung_to(gate: MqttGate, login: tuple[str, str] | None) -> Iterator[list[str]]:
+    """The gate tells whoever comes to sleep; given: what it says of those it refuses."""
+    notes: list[str] = []
+    song = Song(dialect_called("v3.5.0"), datetime(2026, 1, 5, 3, tzinfo=UTC), login, notes.append)
+    gate.lullaby = lambda reader, writer: lull(reader, writer, song)
+    yield notes
+    gate.lullaby = None
+
+
 def test_a_lullaby_tells_whoever_says_hello_to_sleep() -> None:
-    from datetime import UTC, datetime
-
-    wake = datetime(2026, 1, 5, 3, tzinfo=UTC)
-
     async def played() -> list[bytes]:
         async with World() as world:
-            dialect = dialect_called("v3.5.0")
-            world.gate.lullaby = lambda reader, writer: lull(reader, writer, dialect, wake)
-            await world.link.connect()
-            await world.link.publish("ESP32CAM/B8F862F9C1C4/status", b'{"device_id": "B8F862F9C1C4"}')
-            while not world.received:
-                await asyncio.sleep(0)
+            with sung_to(world.gate, ("camera", "secret")) as notes:
+                await world.link.connect()
+                await world.link.publish("ESP32CAM/B8F862F9C1C4/status", b'{"device_id": "B8F862F9C1C4"}')
+                while not world.received:
+                    await asyncio.sleep(0)
             assert not world.broker.logins, "the broker hears nothing of it"
+            assert not notes
         return world.received
 
     assert b'"next_wake":"3:00AM"' in asyncio.run(played())[0].replace(b" ", b"")
+
+
+async def answers_to(port: int, *packets: Packet) -> list[Packet]:
+    """All that a stranger hears until the connection ends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"".join(encode(packet) for packet in packets))
+    try:
+        async with asyncio.timeout(5):
+            return Decoder().feed(await reader.read())
+    except ConnectionResetError:
+        return []
+    finally:
+        writer.close()
+
+
+HELLO = Publish(topic=f"ESP32CAM/{DEVICE}/status", payload=b'{"device_id": "B8F862F9C1C4"}', qos=1, packet_id=3)
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        {},
+        {"username": "camera"},
+        {"username": "camera", "password": b"secre"},
+        {"username": "camera", "password": b"\xff"},
+        {"username": "bench", "password": b"secret"},
+        {"username": "c\u00e4mera", "password": b"secret"},
+    ],
+)
+def test_a_lullaby_is_for_those_with_the_login_as_the_broker_is(login: dict[str, Any], tmp_path: Path) -> None:
+    """The same refusal as mosquitto's, byte for byte, and not one answer more."""
+    connect = Connect(client_id="stranger", keep_alive_s=30, **login)
+
+    async def played() -> tuple[list[Packet], list[str]]:
+        async with World() as world:
+            with sung_to(world.gate, ("camera", "secret")) as notes:
+                return await answers_to(world.gate.port, connect, HELLO), notes
+
+    refused, notes = asyncio.run(played())
+    assert refused == [Connack(return_code=5)]
+    assert len(notes) == 1 and "login" in notes[0] and "secre" not in notes[0]
+    if find_mosquitto(os.environ) is not None:
+        with BrokerProcess("mosquitto", tmp_path, login=("camera", "secret")) as broker:
+            assert asyncio.run(answers_to(broker.port, connect)) == refused
+
+
+@pytest.mark.parametrize("packet", [HELLO, Subscribe(packet_id=1, filters=((COMMANDS, 1),)), Pingreq()])
+def test_who_does_not_connect_first_hears_nothing_of_a_lullaby(packet: Packet) -> None:
+    async def played() -> list[Packet]:
+        async with World() as world:
+            with sung_to(world.gate, None):
+                return await answers_to(world.gate.port, packet)
+
+    assert asyncio.run(played()) == []
+
+
+def test_a_gate_that_closes_ends_a_lullaby_that_somebody_still_hears() -> None:
+    async def played() -> bytes:
+        async with World() as world:
+            with sung_to(world.gate, None):
+                reader, writer = await asyncio.open_connection("127.0.0.1", world.gate.port)
+                writer.write(encode(Connect(client_id="stranger", keep_alive_s=30)))
+                await reader.readexactly(4)
+                await world.gate.close()
+                try:
+                    async with asyncio.timeout(5):
+                        return await reader.read()
+                except ConnectionResetError:
+                    return b""
+                finally:
+                    writer.close()
+
+    assert asyncio.run(played()) == b""
