@@ -1,4 +1,4 @@
-"""`wakestorm bench ingest | device | virtual | start | fleet`: the command lines; see `harness.benchmarks`."""
+"""`wakestorm bench ingest | device | virtual | start | fleet | pages`: the command lines; see `harness.benchmarks`."""
 
 from __future__ import annotations
 
@@ -160,6 +160,34 @@ def fleet(
 
     saved = _saved(compare, "fleet")
     raise typer.Exit(_told(measure(MemorySettings(devices=devices, runs=runs), _tell), as_json, save, saved))
+
+
+@app.command()
+def pages(
+    devices: Annotated[int, typer.Option(min=20, max=1_000_000, metavar="N", help="Devices in the database.")] = 1_000,
+    images: Annotated[int, typer.Option(min=40, max=20_000_000, metavar="N", help="Photos in the database.")] = 10_000,
+    runs: Runs = 9,
+    as_json: AsJson = False,
+    save: Save = None,
+    compare: Compare = None,
+) -> None:
+    """How long the pages of devices take at a real server, when very many devices and photos are in the database.
+
+    Fills a database of its own (100,000 devices and a million photos take some minutes), starts a server, and asks for
+    each page over HTTP, as somebody who sees all and as a user of one company of ten. Exit code 1: a page does not show
+    what it was asked for, and the figures prove nothing.
+
+    \b
+    Examples:
+      wakestorm bench pages
+      wakestorm bench pages --devices 100000 --images 1000000
+    """
+    from harness.benchmarks.pages import PagesSettings
+    from harness.benchmarks.pages import pages as measure
+
+    saved = _saved(compare, "pages")
+    settings = PagesSettings(devices=devices, images=images, runs=runs)
+    raise typer.Exit(_told(_waited_for(measure(settings, _tell)), as_json, save, saved))
 
 
 def _tell(line: str) -> None:

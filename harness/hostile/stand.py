@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,17 +12,15 @@ from typing import Final
 
 import asyncpg
 
-from harness.bench import HttpAnswer
 from harness.bench.brokers import BrokerKind, missing_reason
 from harness.bench.clock import moment_of
 from harness.bench.postgres_cluster import OWNER, Cluster
 from harness.bench.template import ensure_template
-from harness.fleet.bench import OwnBench
+from harness.fleet.guarded import GuardedBench
 from harness.fleet.registering import register
 from harness.machine import token, unix_ms
 
 ROOT: Final = Path(__file__).parents[2]
-PASSWORD: Final = "correct horse battery"
 CAMERAS: Final = 100
 """Cameras that the server knows: some at their work, each of the others for one attack."""
 
@@ -40,16 +36,12 @@ _UNDER_WAY: Final = (
 )
 
 
-class AttackedServer(OwnBench):
+class AttackedServer(GuardedBench):
     """The server asks who comes, and every line of its log is kept."""
 
     def __init__(self, folder: Path, broker: BrokerKind, cluster: Cluster | None = None) -> None:
         super().__init__(folder, broker, log=lambda line: None, cluster=cluster)
         self.lines: list[str] = []
-
-    def _arguments(self, dsn: str) -> list[str]:
-        self.database_url = dsn
-        return [word for word in super()._arguments(dsn) if word != "--insecure-local"]
 
     def _line(self, level: str, text: str, device: str | None) -> None:
         self.lines.append(f"{level} {device} {text}")
@@ -76,42 +68,10 @@ class AttackedServer(OwnBench):
             await owner.close()
             await self.cluster.drop_database(name)
 
-    @property
-    def port(self) -> int:
-        """Where its pages are, on loopback."""
-        return self._server.port
-
-    async def exchange(
-        self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None
-    ) -> HttpAnswer:
-        """One request to its pages or its HTTP API; raises BenchUnavailable."""
-        return await self._server.exchange(method, path, headers, body)
-
     def rss_bytes(self) -> int:
         """Memory of the server's process, without its children."""
         statm = Path(f"/proc/{self.pids['server']}/statm")
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
-
-    async def command(self, *words: str, given: str = "") -> str:
-        """What a command of wakestorm prints, on this database. Raises CalledProcessError."""
-        return await self._in_thread(lambda: _said(self.database_url, words, given))
-
-    async def token(self, role: str) -> str:
-        """A bearer token of a new user of that role."""
-        await self.command("user", "add", role, "--role", role, "--password-stdin", given=PASSWORD)
-        return (await self.command("user", "token", role, "--role", role)).strip()
-
-
-def _said(url: str, words: tuple[str, ...], given: str) -> str:
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "harness.cli", *words],
-        input=given,
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"PYTHONPATH": path, "DATABASE_URL": url},
-    ).stdout
 
 
 @asynccontextmanager

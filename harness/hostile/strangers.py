@@ -11,8 +11,9 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import urlencode
 
+from harness.fleet.guarded import FORM, PASSWORD, as_header
 from harness.hostile.figure import Figure
-from harness.hostile.stand import PASSWORD, AttackedServer
+from harness.hostile.stand import AttackedServer
 from harness.machine import monotonic_s
 
 OPEN: Final = ("/health", "/openapi.json", "/sign-in", "/static/")
@@ -32,7 +33,6 @@ SLOW_TALKERS: Final = 200
 HEALTH_WITHIN_S: Final = 5.0
 TIMING_TRIES: Final = 4
 TIMING_SHARE: Final = 0.5
-FORM: Final = "application/x-www-form-urlencoded"
 
 
 async def http(server: AttackedServer, *, is_quick: bool) -> list[Figure]:
@@ -101,9 +101,9 @@ async def _forged(server: AttackedServer) -> Figure:
     """Forms that other pages made a signed-in operator's browser send; and a session that a stranger chose."""
     await server.command("user", "add", "olga", "--role", "operator", "--password-stdin", given=PASSWORD)
     chosen = "x" * 43
-    cookies = await _signed_in(server, "olga", {"wakestorm_session": chosen})
+    cookies = await server.signed_in("olga", {"wakestorm_session": chosen})
     wrong = ["the session that a stranger chose is taken"] if cookies["wakestorm_session"] == chosen else []
-    cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    cookie = as_header(cookies)
     count = 0
     for form in FORMS:
         for fields, headers in (
@@ -126,21 +126,6 @@ async def _forged(server: AttackedServer) -> Figure:
         holds=not wrong,
         details=tuple(wrong),
     )
-
-
-async def _signed_in(server: AttackedServer, name: str, given: dict[str, str]) -> dict[str, str]:
-    """The cookies of a browser that has signed in."""
-    page = await server.exchange("GET", "/sign-in", {"accept": "text/html"})
-    found = re.search(rb'name="csrf_token" value="([^"]+)"', page.body)
-    token = found[1].decode() if found else ""
-    cookies = given | {"wakestorm_form": token}
-    said = {"cookie": "; ".join(f"{key}={value}" for key, value in cookies.items()), "content-type": FORM}
-    form = urlencode({"csrf_token": token, "name": name, "password": PASSWORD}).encode()
-    answer = await server.exchange("POST", "/sign-in", said, form)
-    session = re.search(r"wakestorm_session=([^;]+)", answer.headers.get("set-cookie", ""))
-    if answer.status != 303 or session is None:
-        raise RuntimeError(f"{name} can not sign in: {answer.status} {answer.body[:200]!r}")
-    return cookies | {"wakestorm_session": session[1]}
 
 
 async def _climbing(server: AttackedServer, viewer: str) -> Figure:
