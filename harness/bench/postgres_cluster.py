@@ -206,11 +206,11 @@ class Cluster:
             )
 
     async def ensure_template(
-        self, name: str, build: Callable[[str], Awaitable[None]], *, base: str | None = None
+        self, name: str, build: Callable[[str], Awaitable[None]], *, closing: str = "", base: str | None = None
     ) -> None:
         """Makes a template unless it is there; `build` gets the owner's dsn. Processes that ask at once wait for one.
 
-        It begins as a copy of the template `base`, or empty.
+        It begins as a copy of the template `base`, or empty; `closing` is SQL for the superuser, once it is built.
 
         It is built under another name, so that one half made by a killed process is never used.
         """
@@ -222,6 +222,9 @@ class Cluster:
             await self.drop_database(making)
             await self.create_database(making, base)
             await build(self.dsn(making, OWNER))
+            if closing:
+                async with self.admin(making) as superuser:
+                    await superuser.execute(closing)
             await self.mark_template(making)
             await connection.execute(f"ALTER DATABASE {quoted(making)} RENAME TO {quoted(name)}")
 

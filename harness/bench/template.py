@@ -29,6 +29,12 @@ MIGRATION_PATH: Final = f"public, {SCENARIO_SCHEMA}, pg_catalog"
 JUDGE_READS: Final = f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}"
 """Older revisions grant nothing; whoever judges a scenario has to see their rows all the same."""
 
+NO_GIANTS: Final = """
+REVOKE EXECUTE ON FUNCTION pg_catalog.array_fill(anyelement, integer[]) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pg_catalog.array_fill(anyelement, integer[], integer[]) FROM PUBLIC;
+"""
+"""It makes gigabytes without a moment at which statement_timeout could end it, and nothing here needs it."""
+
 
 def template_name(revision: str = "head") -> str:
     """A name that changes with every migration file and with this one."""
@@ -54,7 +60,9 @@ async def ensure_template(cluster: Cluster, revision: str = "head", *, base: str
     `base` is the template of an older revision, from which it is a shorter way.
     """
     name = template_name(revision)
-    await cluster.ensure_template(name, lambda dsn: _build(dsn, revision, has_time=base is not None), base=base)
+    await cluster.ensure_template(
+        name, lambda dsn: _build(dsn, revision, has_time=base is not None), closing=NO_GIANTS, base=base
+    )
     return name
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from harness.bench.postgres_cluster import READER
+from harness.bench.postgres_cluster import OWNER, READER, Cluster
+from harness.bench.template import ensure_template
 from harness.hostile.figure import Figure
 from harness.hostile.payloads import TAKEN, corpus, outcome_of
 from harness.hostile.scenario_text import offered, past_the_guard
@@ -102,3 +103,22 @@ def test_what_sql_changes_past_the_guard_is_seen_in_whatever_table(migrated_data
     refused, done = asyncio.run(looked())
     assert refused.holds and refused.details == ()
     assert done.holds is False and [line.rpartition(" ")[2] for line in done.details] == ["companies"]
+
+
+def test_an_array_of_gigabytes_is_refused_to_the_role_that_asks(cluster: Cluster) -> None:
+    """No statement_timeout ends it while it is made: whoever asks in a scenario's database may not call it at all."""
+
+    async def asked() -> Figure:
+        name = "wakestorm_giant"
+        await cluster.create_database(name, await ensure_template(cluster))
+        try:
+            owner = await asyncpg.connect(cluster.dsn(name, OWNER))
+            try:
+                return await past_the_guard(owner, cluster.dsn(name, READER), {"one": "SELECT array_fill(1, ARRAY[1])"})
+            finally:
+                await owner.close()
+        finally:
+            await cluster.drop_database(name)
+
+    figure = asyncio.run(asked())
+    assert figure.holds and ", 0 answered," in figure.found
