@@ -74,14 +74,7 @@ def message_of(
     dialect = DIALECTS[profile.dialect]
     size_bytes = profile.chunk_size_bytes
     if step.kind == "chunk":
-        start = step.index * size_bytes
-        return Chunk(
-            device_id=identity.device_id,
-            image_name=entry.image_name,
-            chunk_id=step.index + dialect.first_chunk_id,
-            payload=jpeg_of(entry)[start : start + size_bytes],
-            declared_size_bytes=size_bytes,
-        )
+        return chunk_message(identity.device_id, entry.image_name, jpeg_of(entry), step.index, profile)
     return Metadata(
         device_id=identity.device_id,
         image_name=entry.image_name,
@@ -93,6 +86,18 @@ def message_of(
         sensors=readings.sensors,
         image_sha256=entry.sha256 if dialect.sends_sha256 else None,
         dialect=profile.dialect,
+    )
+
+
+def chunk_message(device_id: str, image_name: str, jpeg: bytes, index: int, profile: Profile) -> Chunk:
+    """Chunk `index` (from 0) of an image, numbered as the profile's dialect does."""
+    start = index * profile.chunk_size_bytes
+    return Chunk(
+        device_id=device_id,
+        image_name=image_name,
+        chunk_id=index + DIALECTS[profile.dialect].first_chunk_id,
+        payload=jpeg[start : start + profile.chunk_size_bytes],
+        declared_size_bytes=profile.chunk_size_bytes,
     )
 
 

@@ -11,8 +11,9 @@ from collections.abc import Callable
 import msgspec
 
 from server.wire.codec import dialect_called, encode_device_message
-from server.wire.messages import Chunk, DeviceMessage
+from server.wire.messages import DeviceMessage
 from server.wire.topics import Channel, topic_of
+from simulator.device_messages import chunk_message
 from simulator.effects import PublishChunks
 from simulator.profile import Profile
 
@@ -22,6 +23,7 @@ class Encoder:
 
     def __init__(self, profile: Profile, base64_of: Callable[[bytes, int], tuple[bytes, ...]] | None = None) -> None:
         self.dialect = dialect_called(profile.dialect)
+        self._profile = profile
         self._quirks = profile.encoding_quirks
         self._chunk_bytes = profile.chunk_size_bytes
         self._first_id = self.dialect.first_chunk_id
@@ -58,12 +60,5 @@ class Encoder:
         return range(publish.first_index, publish.first_index + publish.count)
 
     def _by_codec(self, device_id: str, publish: PublishChunks, index: int) -> bytes:
-        start = index * self._chunk_bytes
-        chunk = Chunk(
-            device_id=device_id,
-            image_name=publish.image_name,
-            chunk_id=index + self._first_id,
-            payload=publish.jpeg[start : start + self._chunk_bytes],
-            declared_size_bytes=self._chunk_bytes,
-        )
+        chunk = chunk_message(device_id, publish.image_name, publish.jpeg, index, self._profile)
         return encode_device_message(chunk, self.dialect, self._quirks)[1]

@@ -10,7 +10,7 @@ import contextvars
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, assert_never
 
 from harness.bench.clock import Changes, ScenarioClock, Timer
 from harness.dut.armed import ArmedFaults
@@ -35,6 +35,7 @@ from simulator.effects import (
     ImageReleased,
     Log,
     Publish,
+    PublishChunks,
     SleepUntil,
     Woken,
 )
@@ -240,6 +241,8 @@ class SimulatedDut:
                     self.start(self._connect(effect, self.incarnation))
                 case Publish():
                     self.start(self.traffic.publish(effect, self.incarnation))
+                case PublishChunks():
+                    self.start(self.traffic.publish_chunks(effect, self.incarnation))
                 case Disconnect(abrupt=abrupt):
                     self.incarnation += 1
                     self.traffic.drop_held()
@@ -270,6 +273,8 @@ class SimulatedDut:
                     self.note("info", released=name, sha256=sha256)
                 case Log(level=level, text=text):
                     self.note("log", level=level, text=text, source="device")
+                case _:
+                    assert_never(effect)
         self._set_deadline()
         self._changes.notify()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ from harness.dut.armed import struck
 from server.wire.codec import decode_reply, encode_device_message
 from server.wire.errors import RemoteProtocolError
 from server.wire.topics import Channel, topic_of
-from simulator.effects import Publish
+from simulator.device_messages import chunk_message
+from simulator.effects import Publish, PublishChunks
 from simulator.fault import EVENT_OF_REPLY, Begin, Cut, Deliver, DeliverPart, LinkAction, PowerOff
 from simulator.link import LinkError
 
@@ -27,6 +29,34 @@ class Traffic:
 
     async def publish(self, publish: Publish, incarnation: int) -> None:
         """One message of the device, through its faults; the device hears of the PUBACK."""
+        if await self._publish(publish, incarnation):
+            self._sent(publish.number, incarnation)
+
+    async def publish_chunks(self, burst: PublishChunks, incarnation: int) -> None:
+        """Chunks of one photo, each through its faults and none waiting for another; the device hears of the last
+        PUBACK."""
+        owner, indexes = self._owner, range(burst.first_index, burst.first_index + burst.count)
+        count = -(-len(burst.jpeg) // owner.profile.chunk_size_bytes)
+        ways = [
+            Publish(
+                number=burst.number,
+                message=chunk_message(owner.planned.mac, burst.image_name, burst.jpeg, index, owner.profile),
+                event="chunk",
+                chunk_index=index,
+                chunk_count=count,
+            )
+            for index in indexes
+        ]
+        if all(await asyncio.gather(*(self._publish(way, incarnation) for way in ways))):
+            self._sent(burst.number, incarnation)
+
+    def _sent(self, number: int, incarnation: int) -> None:
+        owner = self._owner
+        if incarnation == owner.incarnation:
+            owner.perform(owner.device.sent(number, owner.clock.now_ms()))
+
+    async def _publish(self, publish: Publish, incarnation: int) -> bool:
+        """False where no PUBACK comes."""
         owner = self._owner
         channel, payload = encode_device_message(publish.message, owner.dialect, owner.profile.encoding_quirks)
         topic = topic_of(owner.dialect.family, owner.planned.mac, channel)
@@ -40,11 +70,9 @@ class Traffic:
         )
         self._note_strike(actions, publish.event, "sent", publish.chunk_index, payload)
         try:
-            alive = await self._send(actions, incarnation)
+            return await self._send(actions, incarnation)
         except LinkError:
-            return  # on_lost tells the device, or its own patience
-        if alive and incarnation == owner.incarnation:
-            owner.perform(owner.device.sent(publish.number, owner.clock.now_ms()))
+            return False  # on_lost tells the device, or its own patience
 
     async def _send(self, actions: Sequence[LinkAction], incarnation: int) -> bool:
         """Publish what the chain lets through; False where the device is gone."""
