@@ -22,7 +22,8 @@ DECLARED: Final[dict[str, str]] = {
     "next_wake_time": "a wake time counts from the end of the transfer, which comes later by the boot",
     "battery_voltage": "a board has a battery of its own, and one wake more behind it",
     "next_wake": "a wake time counts from the HELLO, which comes later by the boot",
-    CROSSING: "a message that is repeated in its wake, and one of the other direction, were under way at the same time",
+    CROSSING: "a message that is repeated in its wake, or a chunk that comes behind its photo's last one while missing "
+    "chunks are asked for, was under way at the same time as one of the other direction",
 }
 """Fields that may differ in value, never in being there; and messages that may change places; and why."""
 
@@ -133,16 +134,38 @@ def _paired(found: Comparison, left: Sequence[Seen], right: Sequence[Seen]) -> I
 
 def _cross(found: Comparison, pairs: Sequence[tuple[Seen, Seen]]) -> None:
     """Messages of a wake that changed places with one of the other direction; `pairs` in the order of the left."""
+    lasts = _last_chunks(pairs)
     for number, (one, other) in enumerate(pairs):
         for later, later_other in pairs[number + 1 :]:
             if later.wake != one.wake:
                 break
             if later.is_up is one.is_up or other.place < later_other.place:
                 continue
-            if one.is_again or later.is_again:
+            crossed = [(one, other), (later, later_other)]
+            if one.is_again or later.is_again or _is_behind_last(lasts, crossed):
                 found.declared[CROSSING] = found.declared.get(CROSSING, 0) + 1
             else:
                 found.differences.append(f"~ wake {one.wake}: {one.name}: after {later.name}, not before it")
+
+
+def _photo(seen: Seen) -> tuple[int, str]:
+    return seen.wake, str(seen.fields.get("image_name"))
+
+
+def _last_chunks(pairs: Sequence[tuple[Seen, Seen]]) -> dict[tuple[int, str], tuple[Seen, Seen]]:
+    """Of each photo and wake the chunk with the highest index, upon which a server asks for what is missing."""
+    chunks = [pair for pair in pairs if isinstance(pair[0].fields.get("chunk_id"), int)]
+    chunks.sort(key=lambda pair: (pair[0].fields["chunk_id"], -pair[0].place))
+    return {_photo(one): (one, other) for one, other in chunks}
+
+
+def _is_behind_last(lasts: Mapping[tuple[int, str], tuple[Seen, Seen]], crossed: Sequence[tuple[Seen, Seen]]) -> bool:
+    """Whether a chunk and the request for missing ones both came behind the photo's last chunk, on either kind."""
+    (chunk, _), (request, _) = sorted(crossed, key=lambda pair: not pair[0].is_up)
+    last = lasts.get(_photo(chunk))
+    if last is None or "missing_chunks" not in request.fields or _photo(request) != _photo(chunk):
+        return False
+    return all(last[side].place < min(pair[side].place for pair in crossed) for side in (0, 1))
 
 
 def _compare(found: Comparison, one: Seen, other: Seen, tolerance_ms: int) -> None:

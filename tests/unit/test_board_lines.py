@@ -119,6 +119,31 @@ def test_what_is_repeated_may_cross_with_what_comes_the_other_way() -> None:
     assert compared(storm, trace_of([begin, snap, hello, hello, hello, snap], "yard[0]")).differences
 
 
+def told(*words: str) -> list[Any]:
+    """A wake in which the device sends chunks (`2`) and is told `missing` or `ok`, 20 ms apart."""
+    answers = {"missing": {"missing_chunks": [0, 1]}, "ok": {"ACK_OK": {}}}
+    records = [history()[0]]
+    for number, word in enumerate(words):
+        way, channel, says = (
+            ("down", "ack", answers[word]) if word in answers else ("up", "data", {"chunk_id": int(word)})
+        )
+        records.append(message(600 + 20 * number, way, channel, {**says, "image_name": "a.jpg"}))
+    return trace_of(records, "yard[0]")
+
+
+def test_chunks_behind_the_last_one_may_cross_with_the_request_for_them() -> None:
+    before = told("2", "1", "0", "missing", "ok")
+    found = compared(before, told("2", "missing", "1", "0", "ok"))
+    assert found.is_equal and found.declared == {CROSSING: 2}
+    assert compared(told("2", "missing", "1", "0", "ok"), before).declared == {CROSSING: 2}
+    assert len(compared(before, told("missing", "2", "1", "0", "ok")).differences) == 3, "before its reason"
+    assert compared(told("2", "1", "0", "ok"), told("2", "1", "ok", "0")).differences, "done before all is there"
+    hasty = compared(told("0", "1", "2", "missing"), told("0", "1", "missing", "2"))
+    assert hasty.differences == [
+        "~ wake 1: sends data chunk 2 a.jpg: after is told ack a.jpg missing_chunks, not before it"
+    ]
+
+
 def test_the_document_names_all_that_is_declared() -> None:
     text = (Path(__file__).parents[2] / "docs" / "boards.md").read_text(encoding="utf-8")
     table = text.partition("| declared | why |")[2].partition("\n\n")[0]
