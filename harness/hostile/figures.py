@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 import textwrap
+from array import array
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +17,7 @@ from harness.hostile import brokers
 from harness.hostile.exhaustion import exhaustion
 from harness.hostile.figure import Figure
 from harness.hostile.isolation import Matrix, isolation
-from harness.hostile.payloads import TAKEN, Case, corpus, outcome_of
+from harness.hostile.payloads import TAKEN, Case, corpus, fuzz, outcome_of
 from harness.hostile.scenario_text import sql_guarded, sql_role, yaml_bombs
 from harness.hostile.sending import pictures
 from harness.hostile.stand import attacked_server
@@ -26,6 +28,9 @@ Tell = Callable[[str], None]
 
 CELLS_MIN: Final = 2_000
 PAYLOADS_MIN: Final = 5_000
+FUZZED: Final = 100_000
+GROWN_MB_MAX: Final = 64
+REFUSED_MS_MAX: Final = 5.0
 
 
 async def doors_simulated() -> Figure:
@@ -84,32 +89,73 @@ async def identities() -> Figure:
 
 
 async def payloads() -> Figure:
-    """S3 and S4: the corpus of payloads, each with the outcomes that are right."""
-    cases = corpus()
-    taken, wrong, slowest_ms = 0, [], 0.0
-    before_bytes = _rss_bytes()
+    """S3: the corpus of payloads, each with the outcomes that are right."""
+    tried = _tried(corpus())
+    return Figure(
+        id="S3 payloads",
+        title="Bad payloads, each with the outcomes that are right",
+        found=(
+            f"{tried.count:,} messages: {tried.taken:,} taken, {tried.refused:,} refused with a reason, "
+            f"{len(tried.wrong)} otherwise; the slowest {max(tried.took_ms):.1f} ms of CPU, "
+            f"memory grew by {tried.grown_mb:.0f} MB"
+        ),
+        limit=f"{PAYLOADS_MIN:,} or more, 0 otherwise, memory below {GROWN_MB_MAX} MB more",
+        holds=not tried.wrong and tried.count >= PAYLOADS_MIN and tried.grown_mb < GROWN_MB_MAX,
+        details=tuple(tried.wrong),
+    )
+
+
+async def fuzzed(count: int) -> Figure:
+    """S4: golden payloads with their bytes changed by chance."""
+    tried = _tried(fuzz(count))
+    p99_ms = sorted(tried.took_ms)[count * 99 // 100]
+    return Figure(
+        id="S4 fuzzing",
+        title="Golden payloads with bytes changed by chance, of a fixed seed",
+        found=(
+            f"{tried.count:,} messages: {tried.taken:,} taken, {tried.refused:,} refused with a reason, "
+            f"{len(tried.wrong)} otherwise; p99 {p99_ms:.2f} ms of CPU, memory grew by {tried.grown_mb:.0f} MB"
+        ),
+        limit=f"0 otherwise, p99 below {REFUSED_MS_MAX:g} ms, memory below {GROWN_MB_MAX} MB more",
+        holds=not tried.wrong and p99_ms < REFUSED_MS_MAX and tried.grown_mb < GROWN_MB_MAX,
+        details=tuple(tried.wrong),
+    )
+
+
+@dataclass(slots=True)
+class _Tried:
+    """What became of many messages."""
+
+    taken: int = 0
+    wrong: list[str] = field(default_factory=list)
+    took_ms: array[float] = field(default_factory=lambda: array("d"))
+    grown_mb: float = 0.0
+
+    @property
+    def count(self) -> int:
+        return len(self.took_ms)
+
+    @property
+    def refused(self) -> int:
+        return self.count - self.taken - len(self.wrong)
+
+
+def _tried(cases: Iterable[Case]) -> _Tried:
+    """Each of them through the decoder."""
+    tried, before_bytes = _Tried(), _rss_bytes()
     for case in cases:
         started = own_cpu_s()
         try:
             outcome = outcome_of(case)
         except Exception as error:  # the figure is that there is none
             outcome = f"{type(error).__name__}: {error}"
-        slowest_ms = max(slowest_ms, (own_cpu_s() - started) * 1_000)
-        taken += outcome == TAKEN
+        tried.took_ms.append((own_cpu_s() - started) * 1_000)
         if outcome not in case.may_be:
-            wrong.append(f"{_words(case)}: {outcome or 'taken'}")
-    grown_mb = (_rss_bytes() - before_bytes) / 1e6
-    return Figure(
-        id="S3 payloads",
-        title="Bad payloads, each with the outcomes that are right",
-        found=(
-            f"{len(cases):,} messages: {taken:,} taken, {len(cases) - taken - len(wrong):,} refused with a reason, "
-            f"{len(wrong)} otherwise; the slowest {slowest_ms:.1f} ms of CPU, memory grew by {grown_mb:.0f} MB"
-        ),
-        limit=f"{PAYLOADS_MIN:,} or more, 0 otherwise, memory below 64 MB more",
-        holds=not wrong and len(cases) >= PAYLOADS_MIN and grown_mb < 64,
-        details=tuple(wrong),
-    )
+            tried.wrong.append(f"{_words(case)}: {outcome or 'taken'}")
+        elif outcome == TAKEN:
+            tried.taken += 1
+    tried.grown_mb = (_rss_bytes() - before_bytes) / 1e6
+    return tried
 
 
 def _rss_bytes() -> int:
@@ -139,6 +185,8 @@ async def figures(tell: Tell, *, is_quick: bool) -> list[Figure]:
             continue
         tell((attack.__doc__ or "").splitlines()[0])
         found.append(await attack())
+    tell((fuzzed.__doc__ or "").splitlines()[0])
+    found.append(await fuzzed(FUZZED // 10 if is_quick else FUZZED))
     with tempfile.TemporaryDirectory(prefix="wakestorm-hostile-") as folder:
         tell("A server, a broker and a database to attack are started.")
         async with attacked_server(Path(folder)) as server:

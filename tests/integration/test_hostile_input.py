@@ -13,8 +13,9 @@ import pytest
 
 from harness.bench.postgres_cluster import OWNER, READER, Cluster
 from harness.bench.template import ensure_template
+from harness.hostile import figures
 from harness.hostile.figure import Figure
-from harness.hostile.payloads import TAKEN, corpus, outcome_of
+from harness.hostile.payloads import TAKEN, Case, corpus, fuzz, outcome_of
 from harness.hostile.scenario_text import offered, past_the_guard
 from server.quotas import NEWCOMERS_A_MINUTE_MAX, REFUSALS_A_MINUTE_MAX
 from tests.integration.test_intake import MAC, STATUS, Rig, camera, run
@@ -30,6 +31,25 @@ def test_every_payload_of_the_corpus_has_an_outcome_that_is_right() -> None:
     assert not wrong
     assert len(cases) >= 5_000
     assert corpus() == cases
+
+
+def test_messages_changed_by_chance_are_taken_or_refused_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The measure of `bench hostile` S4: each kind of change is among them, and an error of the decoder is seen."""
+    cases = list(fuzz(600))
+    assert cases == list(fuzz(600))
+    outcomes = Counter(map(outcome_of, cases))
+    assert outcomes[TAKEN] >= 50 and len(outcomes) >= 8
+    figure = asyncio.run(figures.fuzzed(200))
+    assert figure.holds and ", 0 otherwise" in figure.found
+
+    def breaks(case: Case) -> str:
+        if b"Alive" in case.payload:
+            raise KeyError("status")
+        return outcome_of(case)
+
+    monkeypatch.setattr(figures, "outcome_of", breaks)
+    figure = asyncio.run(figures.fuzzed(200))
+    assert figure.holds is False and "KeyError" in figure.details[0]
 
 
 def test_the_corpus_leaves_no_row_but_what_it_says(migrated_database: Any, tmp_path: Path) -> None:
