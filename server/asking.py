@@ -22,9 +22,18 @@ from server.wire.states import AckType, HistoryCategory, HistoryEvent, HistorySe
 
 def is_transferring(view: DeviceView, session: SessionView) -> bool:
     """Some image of this session is not whole yet."""
-    return any(
-        image.session_id == session.session_id and image.is_open and not _is_given_up(image) for image in view.images
-    )
+    return any(_is_awaited(session, image) for image in view.images)
+
+
+def _is_awaited(session: SessionView, image: ImageView) -> bool:
+    is_in_session = image.session_id == session.session_id and image.is_open and not _is_given_up(image)
+    return is_in_session and not ("*" in session.backlog_asked and _is_silent_about(session, image))
+
+
+def _is_silent_about(session: SessionView, image: ImageView) -> bool:
+    """HELLO, which named no image, was answered with this one, and nothing of it came: its card may have gone."""
+    has_come = image.last_chunk_at is not None and image.last_chunk_at >= session.wake_at
+    return session.pending_list is None and image.image_id == session.answer_image_id and not has_come
 
 
 def _is_given_up(image: ImageView) -> bool:
@@ -35,10 +44,12 @@ def nudge(turn: Turn, session: SessionView) -> bool:
     """After a quiet time: ask for what the session still lacks; False where there is nothing (more) to ask for."""
     view = turn.view
     for image in view.images:
-        if image.session_id == session.session_id and image.is_open and not _is_given_up(image):
+        if _is_awaited(session, image):
             if image.is_whole:
                 turn.add(Complete(image.image_id))
                 return True
+            if _is_silent_about(session, image) and session.messages == 1 and session.missing_rounds:
+                return _ask(turn, session) and _ask_for_all(turn, session)
             return ask_for_missing(turn, session, image)
     if view.staged:
         return _ask(turn, session) and _ask_for_image(turn, next(iter(view.staged)))
@@ -78,6 +89,13 @@ def ask_for_missing(turn: Turn, session: SessionView, image: ImageView) -> bool:
 
 def _ask_for_image(turn: Turn, wire_name: str) -> bool:
     turn.reply(SendImage(image_name=wire_name), AckType.SEND_IMAGE)
+    return True
+
+
+def _ask_for_all(turn: Turn, session: SessionView) -> bool:
+    session.backlog_asked.append("*")
+    turn.reply(SendAllPending(), AckType.SEND_ALL_PENDING)
+    turn.say("[Ingest] Asking for all pending images")
     return True
 
 
@@ -132,9 +150,7 @@ def _ask_for_backlog(turn: Turn, session: SessionView) -> bool:
             _ask_for_image(turn, names[0])
             turn.say(f"[Ingest] Asking for pending image {names[0]}")
     elif "*" not in session.backlog_asked:
-        session.backlog_asked.append("*")
-        turn.reply(SendAllPending(), AckType.SEND_ALL_PENDING)
-        turn.say("[Ingest] Asking for all pending images")
+        _ask_for_all(turn, session)
         names = ["*"]
     else:
         names = ["*"]

@@ -185,6 +185,22 @@ def test_a_stored_image_offered_again_is_acked_at_its_metadata() -> None:
     assert not talk.all_of(CreateImage)
 
 
+def test_a_camera_that_is_silent_about_an_image_is_asked_for_all_it_has() -> None:
+    gone = image(have=2, total=3, last_chunk_at=NOW - timedelta(hours=3))
+    talk = Talk(device("oct-2025", images=[gone]))
+    talk.say(hello(pending=1))  # its card was replaced since
+    asked = [talk.wait(5), talk.wait(5)]
+    assert [type(message) for messages in asked for message in messages] == [MissingChunks, SendAllPending]
+    replies = send_image(talk, "image_2.jpg")
+    assert isinstance(replies[-1], Done) and replies[-1].image_name == "image_2.jpg", "nobody waits for the other one"
+
+
+def test_a_camera_that_has_named_an_image_is_asked_for_that_one() -> None:
+    talk = Talk(device(images=[image(have=2, total=3, last_chunk_at=NOW - timedelta(hours=3))]))
+    talk.say(hello(pending=1, names=("image_1.jpg",)))
+    assert [type(message) for _ in range(2) for message in talk.wait(5)] == [MissingChunks, MissingChunks]
+
+
 def test_pending_images_are_asked_for_by_name() -> None:
     talk = Talk(device())
     talk.say(hello(2, ("image_7.jpg", "image_8.jpg")))
