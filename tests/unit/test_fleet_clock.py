@@ -66,6 +66,9 @@ class NoBroker:
     async def disconnect(self) -> None:
         pass
 
+    def leave(self, on_left: Callable[[], None]) -> None:
+        on_left()
+
     def cut(self) -> None:
         pass
 
