@@ -209,6 +209,10 @@ def certs(
         list[str] | None,
         typer.Option(metavar="NAME", help="Put this client's certificate on the list of revoked ones."),
     ] = None,
+    expired: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Make this client a certificate that has ended: a broker must refuse it."),
+    ] = None,
 ) -> None:
     """Make a CA for tests, the broker's certificate, client certificates, and the list of revoked ones.
 
@@ -220,9 +224,11 @@ def certs(
       wakestorm certs
       wakestorm certs --host broker.example wakestorm-server B8F862F9C1C4
       wakestorm certs --revoke B8F862F9C1C4
+      wakestorm certs --expired LATE-CAMERA
     """
     from server.certificates import Names, make
 
-    hosts = host if host is not None else [] if revoke else ["localhost", "127.0.0.1"]
-    for file in make(out, Names(hosts=hosts, clients=clients or (), days=days, revoked=revoke or ())):
+    hosts = host if host is not None else [] if revoke or expired else ["localhost", "127.0.0.1"]
+    names = Names(hosts=hosts, clients=clients or (), days=days, revoked=revoke or (), expired=expired or ())
+    for file in make(out, names):
         print(file)

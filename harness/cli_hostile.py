@@ -17,7 +17,7 @@ def register(bench: typer.Typer) -> None:
 
 def hostile(
     quick: Annotated[
-        bool, typer.Option("--quick", help="A part of each attack, for a look: 2 minutes instead of 10.")
+        bool, typer.Option("--quick", help="A part of each attack, for a look: 3 minutes instead of 15.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:

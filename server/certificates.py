@@ -36,31 +36,43 @@ class Names:
     clients: Sequence[str]
     days: int
     revoked: Sequence[str] = ()
+    expired: Sequence[str] = ()
+    """Clients whose certificates have ended already: a broker has to refuse them."""
 
 
-def make(folder: Path, names: Names, now: datetime | None = None) -> list[Path]:
+def make(folder: Path, names: Names) -> list[Path]:
     """Writes .crt and .key of `ca`, `broker` and each client, and ca.crl; a CA that is there stays.
 
     Raises ServeError.
     """
-    for name in (*names.clients, *names.revoked):
-        if (flaw := flaw_of_name(name)) is not None or name in (CA, BROKER, ".", ".."):
-            raise ServeError(f"{name[:80]!r} can be no user name of a certificate: {flaw or 'it is taken'}", EXIT_USAGE)
-    moment = now or SystemClock().now()
+    _refuse_wrong_names(folder, names)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return _Maker(folder, moment, names.days).make(names)
+        return _Maker(folder, SystemClock().now(), names.days).make(names)
     except OSError as error:
         raise ServeError(f"{folder}: {error.strerror or error}", EXIT_USAGE) from error
     except ValueError as error:
         raise ServeError(f"{folder}: {error}", EXIT_USAGE) from error
 
 
+def _refuse_wrong_names(folder: Path, names: Names) -> None:
+    for name in (*names.clients, *names.revoked, *names.expired):
+        if (flaw := flaw_of_name(name)) is not None or name in (CA, BROKER, ".", ".."):
+            raise ServeError(f"{name[:80]!r} can be no user name of a certificate: {flaw or 'it is taken'}", EXIT_USAGE)
+    for name in names.expired:
+        if name in names.clients:
+            raise ServeError(f"{name}: one certificate can't be valid and expired; name another client", EXIT_USAGE)
+    for name in names.revoked:
+        if name not in (*names.clients, *names.expired) and not (folder / f"{name}.crt").exists():
+            words = f"{folder / name}.crt: no such certificate, so it can't be revoked"
+            raise ServeError(f"{words}; --out says in which folder it is", EXIT_USAGE)
+
+
 class _Maker:
     def __init__(self, folder: Path, now: datetime, days: int) -> None:
         self._folder = folder
         self._now = now
-        self._until = now + timedelta(days=days)
+        self._lasting = timedelta(days=days)
 
     def make(self, names: Names) -> list[Path]:
         """Every file, in the order in which they were written."""
@@ -74,6 +86,8 @@ class _Maker:
             files += self._issue(BROKER, names.hosts[0], x509.SubjectAlternativeName(alternatives))
         for client in names.clients:
             files += self._issue(client, client, None)
+        for client in names.expired:
+            files += self._issue(client, client, None, self._now - self._lasting - _BACKDATED)
         return [*files, self._revoke(names.revoked)]
 
     def _file(self, name: str, kind: str) -> Path:
@@ -94,7 +108,7 @@ class _Maker:
         )
         return self._write(CA, certificate, key)
 
-    def _issue(self, file: str, common_name: str, hosts: object) -> list[Path]:
+    def _issue(self, file: str, common_name: str, hosts: object, since: datetime | None = None) -> list[Path]:
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes
         from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -104,7 +118,7 @@ class _Maker:
         purpose = ExtendedKeyUsageOID.CLIENT_AUTH if hosts is None else ExtendedKeyUsageOID.SERVER_AUTH
         usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
         builder = (
-            self._builder(_name_of(common_name), ca.subject, key)
+            self._builder(_name_of(common_name), ca.subject, key, since)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(usage, critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
@@ -127,7 +141,7 @@ class _Maker:
             certificate = x509.load_pem_x509_certificate(self._file(name, "crt").read_bytes())
             serials.setdefault(certificate.serial_number, self._now)
         builder = x509.CertificateRevocationListBuilder().issuer_name(ca.subject)
-        builder = builder.last_update(self._now - _BACKDATED).next_update(self._until)
+        builder = builder.last_update(self._now - _BACKDATED).next_update(self._now + self._lasting)
         for number, when in serials.items():
             one = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(when).build()
             builder = builder.add_revoked_certificate(one)
@@ -145,12 +159,15 @@ class _Maker:
             raise ValueError("ca.key is no key on an elliptic curve: name another folder")
         return x509.load_pem_x509_certificate(self._file(CA, "crt").read_bytes()), key
 
-    def _builder(self, subject: Name, issuer: Name, key: EllipticCurvePrivateKey) -> CertificateBuilder:
+    def _builder(
+        self, subject: Name, issuer: Name, key: EllipticCurvePrivateKey, since: datetime | None = None
+    ) -> CertificateBuilder:
         from cryptography import x509
 
+        begin = since or self._now
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
         builder = builder.serial_number(x509.random_serial_number())
-        return builder.not_valid_before(self._now - _BACKDATED).not_valid_after(self._until)
+        return builder.not_valid_before(begin - _BACKDATED).not_valid_after(begin + self._lasting)
 
     def _write(self, name: str, certificate: Certificate, key: EllipticCurvePrivateKey) -> list[Path]:
         from cryptography.hazmat.primitives import serialization

@@ -6,13 +6,14 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
 from harness.bench import HttpAnswer
-from harness.bench.postgres_cluster import SERVER
+from harness.bench.brokers import BrokerKind
+from harness.bench.postgres_cluster import SERVER, Cluster
 from harness.errors import BenchUnavailable
 from harness.fleet.bench import OwnBench
 
@@ -21,8 +22,19 @@ FORM: Final = "application/x-www-form-urlencoded"
 _ROOT: Final = Path(__file__).parents[2]
 
 
+_TELLS_A_SECRET: Final = (("user", "token"), ("logins", "add"))
+
+
 class GuardedBench(OwnBench):
     """Nobody is let in without a session or a token."""
+
+    def __init__(
+        self, folder: Path, broker: BrokerKind, *, log: Callable[[str], None], cluster: Cluster | None = None
+    ) -> None:
+        super().__init__(folder, broker, log=log, cluster=cluster)
+        self.folder = folder
+        self.handed_out = [PASSWORD]
+        """Passwords, tokens and cookies that people, devices and programs were given."""
 
     def _arguments(self, dsn: str) -> list[str]:
         return [word for word in super()._arguments(dsn) if word != "--insecure-local"]
@@ -38,10 +50,13 @@ class GuardedBench(OwnBench):
         """One request to its pages or its HTTP API; raises BenchUnavailable."""
         return await self._server.exchange(method, path, headers, body)
 
-    async def command(self, *words: str, given: str = "") -> str:
+    async def command(self, *words: object, given: str = "") -> str:
         """What a command of wakestorm prints, on this database. Raises BenchUnavailable where it fails."""
         url = self.dsn(SERVER)
-        return await self._in_thread(lambda: _said(url, words, given))
+        said = await self._in_thread(lambda: _said(url, [str(word) for word in words], given))
+        if words[:2] in _TELLS_A_SECRET:
+            self.handed_out += [line.rpartition(",")[2] for line in said.split()]
+        return said
 
     async def token(self, role: str) -> str:
         """A bearer token of a new user of that role."""
@@ -60,6 +75,7 @@ class GuardedBench(OwnBench):
         session = re.search(r"wakestorm_session=([^;]+)", answer.headers.get("set-cookie", ""))
         if answer.status != 303 or session is None:
             raise BenchUnavailable(f"{name} can not sign in: {answer.status} {answer.body[:200]!r}")
+        self.handed_out.append(session[1])
         return cookies | {"wakestorm_session": session[1]}
 
 
@@ -68,7 +84,7 @@ def as_header(cookies: Mapping[str, str]) -> str:
     return "; ".join(f"{name}={value}" for name, value in cookies.items())
 
 
-def _said(url: str, words: tuple[str, ...], given: str) -> str:
+def _said(url: str, words: Sequence[str], given: str) -> str:
     path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, "-P", "-m", "harness.cli", *words],

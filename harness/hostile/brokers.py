@@ -4,8 +4,10 @@ behind the gates that a bench with boards puts before it."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.bench.brokers import BrokerProcess, OwnConfiguration, free_port
@@ -68,6 +70,65 @@ async def mosquitto(folder: Path, hole: str = "") -> AsyncIterator[Place]:
         yield Place(host=process.host, port=process.port, enrolment_port=enrolment_port, passwords=PASSWORDS)
     finally:
         process.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """A broker at which a certificate is the login, and the folders where those stand that should open it, and not."""
+
+    place: Place
+    certificates: Path
+    others: Path
+    process: BrokerProcess
+
+
+Command = Callable[..., Awaitable[str]]
+"""Runs `wakestorm` with these words and gives what it prints."""
+
+EXPIRED, REVOKED = "LATE-CAMERA", "LOST-CAMERA"
+
+
+@asynccontextmanager
+async def certified(command: Command, folder: Path, without: str | None = None) -> AsyncIterator[Certified]:
+    """mosquitto over TLS as its user sets it up by `command`; `without` leaves a line of its configuration out."""
+    certificates, others, files = folder / "certs", folder / "others", folder / "files"
+    port, enrolment_port = free_port(), free_port()
+    await command("certs", "--out", certificates, "--host", "127.0.0.1", A, B, SPY, SERVER, REVOKED)
+    await command("certs", "--out", certificates, "--revoke", REVOKED, "--expired", EXPIRED)
+    await command("certs", "--out", others, "--host", "127.0.0.1", A, SERVER)
+    await command("logins", "add", SERVER, "--role", "server")
+    said = await command("logins", "add", ENROLMENT, "--role", "enrolment")
+    passwords = PASSWORDS | dict([said.strip().split(",")])
+    where = ["--port", port, "--enrolment-port", enrolment_port, "--certs", certificates, "--out", files]
+    await command("broker-config", "mosquitto", "--client-certificates", *where)
+    with (files / "acl").open("a") as acl:
+        acl.write(f"\nuser {SPY}\ntopic read #\ntopic read $SYS/#\n")
+    contexts = {name: client_context(certificates, name) for name in (A, B, SPY, SERVER)}
+    lines = (files / "mosquitto.conf").read_text().splitlines(keepends=True)
+    kept = "".join(line for line in lines if without is None or not line.startswith(without))
+    written = OwnConfiguration(lambda _, __: kept, contexts[SPY])
+    process = BrokerProcess("mosquitto", folder / "broker", port=port, configuration=written)
+    process.start()
+    try:
+        place = Place(
+            host="127.0.0.1",
+            port=port,
+            enrolment_port=enrolment_port,
+            passwords=passwords,
+            tls=client_context(certificates),
+            certificates=contexts,
+        )
+        yield Certified(place, certificates, others, process)
+    finally:
+        process.stop()
+
+
+def client_context(folder: Path, name: str | None = None, authority: Path | None = None) -> ssl.SSLContext:
+    """TLS of a client that has that certificate of `folder`, and trusts the CA that stands there or in `authority`."""
+    tls = ssl.create_default_context(cafile=str((authority or folder) / "ca.crt"))
+    if name is not None:
+        tls.load_cert_chain(folder / f"{name}.crt", folder / f"{name}.key")
+    return tls
 
 
 @asynccontextmanager

@@ -14,9 +14,11 @@ from typing import Final
 
 from harness.bench.brokers import missing_reason
 from harness.hostile import brokers
+from harness.hostile.certified import tls
 from harness.hostile.exhaustion import exhaustion
 from harness.hostile.figure import Figure
-from harness.hostile.isolation import Matrix, isolation
+from harness.hostile.isolation import ISOLATED, ISOLATION, isolated, isolation
+from harness.hostile.left_behind import left_behind
 from harness.hostile.payloads import TAKEN, Case, corpus, fuzz, outcome_of
 from harness.hostile.scenario_text import sql_guarded, sql_role, yaml_bombs
 from harness.hostile.sending import pictures
@@ -26,7 +28,6 @@ from harness.machine import own_cpu_s
 
 Tell = Callable[[str], None]
 
-CELLS_MIN: Final = 2_000
 PAYLOADS_MIN: Final = 5_000
 FUZZED: Final = 100_000
 GROWN_MB_MAX: Final = 64
@@ -36,42 +37,27 @@ REFUSED_MS_MAX: Final = 5.0
 async def doors_simulated() -> Figure:
     """S1 on the simulated broker."""
     async with brokers.simulated() as place:
-        return _isolated("S1 simulated", await isolation(place))
+        return isolated("S1 simulated", await isolation(place))
 
 
 async def doors_mosquitto() -> Figure:
     """S1 on a real mosquitto, with the files that `broker-config` writes."""
     reason = missing_reason("mosquitto", os.environ)
     if reason is not None:
-        return Figure(id="S1 mosquitto", title=_ISOLATION, found=reason, limit=_ISOLATED, holds=None)
+        return Figure(id="S1 mosquitto", title=ISOLATION, found=reason, limit=ISOLATED, holds=None)
     with tempfile.TemporaryDirectory(prefix="wakestorm-hostile-") as folder:
         async with brokers.mosquitto(Path(folder)) as place:
-            return _isolated("S1 mosquitto", await isolation(place))
+            return isolated("S1 mosquitto", await isolation(place))
 
 
 async def doors_gates() -> Figure:
     """S1 where a bench with boards stands before a broker without rules."""
     reason = missing_reason("mosquitto", os.environ)
     if reason is not None:
-        return Figure(id="S1 gates", title=_ISOLATION, found=reason, limit=_ISOLATED, holds=None)
+        return Figure(id="S1 gates", title=ISOLATION, found=reason, limit=ISOLATED, holds=None)
     with tempfile.TemporaryDirectory(prefix="wakestorm-hostile-") as folder:
         async with brokers.gated(Path(folder)) as place:
-            return _isolated("S1 gates", await isolation(place))
-
-
-_ISOLATION = "A device and a newcomer against all that is another device's"
-_ISOLATED = f"{CELLS_MIN:,} cells or more, 0 allowed"
-
-
-def _isolated(name: str, matrix: Matrix) -> Figure:
-    return Figure(
-        id=name,
-        title=_ISOLATION,
-        found=f"{matrix.cells:,} cells, {len(matrix.allowed)} allowed",
-        limit=_ISOLATED,
-        holds=not matrix.allowed and matrix.cells >= CELLS_MIN,
-        details=tuple(matrix.allowed),
-    )
+            return isolated("S1 gates", await isolation(place))
 
 
 async def identities() -> Figure:
@@ -190,7 +176,7 @@ async def figures(tell: Tell, *, is_quick: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="wakestorm-hostile-") as folder:
         tell("A server, a broker and a database to attack are started.")
         async with attacked_server(Path(folder)) as server:
-            for part in (sql_role, http, pictures, exhaustion):
+            for part in (sql_role, http, tls, pictures, exhaustion, left_behind):
                 tell((part.__doc__ or "").splitlines()[0])
                 found += await part(server, is_quick=is_quick)
     return found

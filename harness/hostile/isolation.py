@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
+from harness.hostile.figure import Figure
 from harness.hostile.prober import NEVER, ConnectionEnded, Prober
 from server.wire.access import enrolment_topic
 from server.wire.mqtt_codec import Publish, Will
@@ -24,6 +25,10 @@ SPY: Final = "spy"
 SERVER: Final = "wakestorm-server"
 ENROLMENT: Final = "newcomer"
 NAMES: Final = (A, B, SPY, SERVER, ENROLMENT)
+
+CELLS_MIN: Final = 2_000
+ISOLATION: Final = "A device and a newcomer against all that is another device's"
+ISOLATED: Final = f"{CELLS_MIN:,} cells or more, 0 allowed"
 
 _ALIASES: Final = (B, B.lower(), "B8:F8:62:F9:C1:C4", "b8-f8-62-f9-c1-c4", "B8F8.62F9.C1C4")
 """Every spelling that the server takes for B."""
@@ -38,19 +43,27 @@ HOSTILE_NAMES: Final[tuple[bytes, ...]] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A broker under attack, with the passwords of `NAMES`; the spy may read everything."""
+    """A broker under attack, with the passwords of `NAMES`; the spy may read everything.
+
+    Where there are `certificates`, they are the logins at `port`; newcomers, at theirs, have a password all the same.
+    """
 
     host: str
     port: int
     enrolment_port: int
     passwords: dict[str, str]
     tls: ssl.SSLContext | None = None
+    certificates: Mapping[str, ssl.SSLContext] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=dict)
     """Of those who do not come by `port`."""
 
     def port_of(self, name: str) -> int:
         """Where the client with that login connects."""
         return self.ports.get(name, self.enrolment_port if name == ENROLMENT else self.port)
+
+    async def connection(self, name: str) -> Prober:
+        """One of the client with that login, who has not said CONNECT yet."""
+        return await Prober.open(self.host, self.port_of(name), self.certificates.get(name, self.tls))
 
 
 @dataclass(slots=True)
@@ -59,6 +72,18 @@ class Matrix:
 
     cells: int = 0
     allowed: list[str] = field(default_factory=list)
+
+
+def isolated(name: str, matrix: Matrix) -> Figure:
+    """What a matrix shows."""
+    return Figure(
+        id=name,
+        title=ISOLATION,
+        found=f"{matrix.cells:,} cells, {len(matrix.allowed)} allowed",
+        limit=ISOLATED,
+        holds=not matrix.allowed and matrix.cells >= CELLS_MIN,
+        details=tuple(matrix.allowed),
+    )
 
 
 def topics_of_b() -> list[str]:
@@ -103,6 +128,8 @@ async def isolation(place: Place, *, is_brief: bool = False) -> Matrix:
         await attack.subscribe(ENROLMENT, (1,))
         for name in HOSTILE_NAMES[:: 8 if is_brief else 1]:
             await attack.hostile_client_id(name)
+            if place.certificates:
+                await attack.hostile_client_id(name, name)
             await attack.hostile_user_name(name)
         await attack.takeovers()
         await attack.retained()
@@ -128,7 +155,7 @@ class _Attack:
         await self._b.subscribe(topic_of(Family.ESP32CAM, B, Channel.CMD), 1)
 
     async def _login(self, name: str, *, will: Will | None = None, client_id: bytes | None = None) -> Prober:
-        prober = await Prober.open(self._place.host, self._place.port_of(name), self._place.tls)
+        prober = await self._place.connection(name)
         self._ends.push_async_callback(prober.close)
         asked = name.encode() if client_id is None else client_id
         code = await prober.connect(asked, name.encode(), self._place.passwords[name].encode(), will=will)
@@ -240,10 +267,10 @@ class _Attack:
 
     # -- names -------------------------------------------------------------------------------------
 
-    async def hostile_client_id(self, name: bytes) -> None:
-        """A's login under another client id: refused, or no more than A."""
-        prober = await Prober.open(self._place.host, self._place.port, self._place.tls)
-        code = await prober.connect(name, A.encode(), self._place.passwords[A].encode())
+    async def hostile_client_id(self, name: bytes, user_name: bytes = A.encode()) -> None:
+        """A's login under another client id, where a certificate is one also by another user name: refused, or A."""
+        prober = await self._place.connection(A)
+        code = await prober.connect(name, user_name, self._place.passwords[A].encode())
         targets = [topic for topic in self._topics if B in topic]
         attempts = [(topic, 1, False, b"evil") for topic in targets]
         if code:
@@ -256,7 +283,10 @@ class _Attack:
 
     async def hostile_user_name(self, name: bytes) -> None:
         """Another's name with A's password, without one, or with none of the right ones: nobody comes in."""
-        for port in dict.fromkeys((self._place.port, self._place.enrolment_port)):
+        doors = (
+            [self._place.enrolment_port] if self._place.certificates else [self._place.port, self._place.enrolment_port]
+        )
+        for port in dict.fromkeys(doors):
             for password in (self._place.passwords[A].encode(), b"", None, b"\x00", b"x" * 65_535):
                 for client_id in (A.encode(), B.encode()):
                     prober = await Prober.open(self._place.host, port, self._place.tls)
@@ -272,7 +302,7 @@ class _Attack:
         await self._steal_what_waits()
 
     async def _take_over(self, victim: str, *, clean: bool) -> None:
-        prober = await Prober.open(self._place.host, self._place.port, self._place.tls)
+        prober = await self._place.connection(A)
         code = await prober.connect(victim.encode(), A.encode(), self._place.passwords[A].encode(), clean=clean)
         if code not in (0, NEVER):
             self._count(1, [])
@@ -297,13 +327,13 @@ class _Attack:
         topic = topic_of(Family.ESP32CAM, B, Channel.CMD)
         await self._b.close()
         for clean, word in ((False, b"wait"), (True, b"")):
-            prober = await Prober.open(self._place.host, self._place.port_of(B), self._place.tls)
+            prober = await self._place.connection(B)
             await prober.connect(B.encode(), B.encode(), self._place.passwords[B].encode(), clean=clean)
             if word:
                 await prober.subscribe(topic, 1)
                 await prober.close()
                 await self._server.publish(topic, word)
-                thief = await Prober.open(self._place.host, self._place.port, self._place.tls)
+                thief = await self._place.connection(A)
                 code = await thief.connect(B.encode(), A.encode(), self._place.passwords[A].encode(), clean=False)
                 stolen: list[str] = []
                 if code == 0:

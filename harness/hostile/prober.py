@@ -50,9 +50,12 @@ class Prober:
         self.session_present = False
 
     @classmethod
-    async def open(cls, host: str, port: int, tls: ssl.SSLContext | None = None) -> Self:
-        """Connected, nothing said. Raises OSError, also where TLS is refused."""
-        return cls(*await asyncio.open_connection(host, port, ssl=tls))
+    async def open(cls, host: str, port: int, tls: ssl.SSLContext | None = None, asked_for: str | None = None) -> Self:
+        """Connected, nothing said; `asked_for` is the name that the certificate must have, else `host`.
+
+        Raises OSError, also where TLS is refused.
+        """
+        return cls(*await asyncio.open_connection(host, port, ssl=tls, server_hostname=asked_for))
 
     def send(self, *packets: Packet) -> None:
         """Write packets."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -15,6 +16,7 @@ from harness.bench.postgres_cluster import OWNER, READER, Cluster
 from harness.bench.template import ensure_template
 from harness.hostile import figures
 from harness.hostile.figure import Figure
+from harness.hostile.left_behind import left_behind
 from harness.hostile.payloads import TAKEN, Case, corpus, fuzz, outcome_of
 from harness.hostile.scenario_text import offered, past_the_guard
 from server.quotas import NEWCOMERS_A_MINUTE_MAX, REFUSALS_A_MINUTE_MAX
@@ -142,3 +144,30 @@ def test_an_array_of_gigabytes_is_refused_to_the_role_that_asks(cluster: Cluster
 
     figure = asyncio.run(asked())
     assert figure.holds and ", 0 answered," in figure.found
+
+
+def test_a_secret_that_is_left_behind_is_found_wherever_it_stands(migrated_database: Any, tmp_path: Path) -> None:
+    """The measure of `bench hostile` S11: a line of the log, a file, a row, and the bytes of a message."""
+
+    async def looked(*, is_planted: bool) -> Figure:
+        server: Any = SimpleNamespace(lines=["started"], folder=tmp_path, handed_out=["one", "two", "the-secret"])
+        server.owner = await asyncpg.connect(migrated_database.dsn())
+        try:
+            if is_planted:
+                server.lines.append("refused the-secret")
+                (tmp_path / "objects").mkdir()
+                (tmp_path / "objects" / "x").write_bytes(b"\xff the-secret")
+                await server.owner.execute("INSERT INTO companies (company_name) VALUES ('the-secret')")
+                await server.owner.execute(
+                    "INSERT INTO quarantined_messages (received_at, topic, payload, reason, detail) "
+                    "VALUES (fn_now(), 'x', 'the-secret'::bytea, 'not_json', '')"
+                )
+            (figure,) = await left_behind(server, is_quick=False)
+            return figure
+        finally:
+            await server.owner.close()
+
+    assert asyncio.run(looked(is_planted=False)).holds
+    figure = asyncio.run(looked(is_planted=True))
+    places = ["the server's log", str(tmp_path / "objects" / "x"), "table companies", "table quarantined_messages"]
+    assert figure.holds is False and list(figure.details) == [f"secret 3 of 3 in {place}" for place in places]

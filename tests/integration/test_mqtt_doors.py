@@ -8,7 +8,6 @@ import os
 import ssl
 import stat
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -16,7 +15,12 @@ import pytest
 
 from harness.bench.brokers import BrokerProcess, OwnConfiguration, free_port, missing_reason
 from harness.cli import exit_code_of
-from harness.hostile.prober import ConnectionEnded, Prober
+from harness.errors import BenchUnavailable
+from harness.hostile import brokers
+from harness.hostile.certified import ways_tried
+from harness.hostile.figure import Figure
+from harness.hostile.isolation import SPY, Place
+from harness.hostile.prober import Prober
 from server import broker_logins, certificates
 from server.serving import ServeError
 from server.wire.access import Role
@@ -82,6 +86,24 @@ def test_bad_logins_are_refused_in_a_line(
     assert exit_code_of(["logins", *arguments, "--database-url", url]) == 64
     error = capsys.readouterr().err
     assert words in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["a/b"], "only letters, digits"),
+        (["--revoke", "NOBODY"], "NOBODY.crt: no such certificate"),
+        ([A, "--expired", A], "can't be valid and expired"),
+        (["--expired", "ca"], "it is taken"),
+    ],
+)
+def test_certificates_that_can_not_be_are_refused_in_a_line_and_nothing_is_written(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code_of(["certs", *arguments, "--out", str(tmp_path / "certs")]) == 64
+    error = capsys.readouterr().err
+    assert words in error and "Traceback" not in error
+    assert not (tmp_path / "certs").exists()
 
 
 def test_the_files_are_private_and_refused_where_they_would_be_open(url: str, tmp_path: Path) -> None:
@@ -189,48 +211,40 @@ async def _cameras(
         await connection.close()
 
 
-def test_no_other_certificate_opens(url: str, tmp_path: Path) -> None:
-    """None, one of another CA, an expired one, a revoked one; and another device's is that device's name, not more."""
+@pytest.mark.parametrize(("without", "opened"), [(None, []), ("crlfile", ["a revoked certificate"])])
+def test_no_other_certificate_opens(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], without: str | None, opened: list[str]
+) -> None:
+    """The measure of `bench hostile` S11: nothing today, and what a line that is missing lets in."""
     skip_without_mosquitto()
-    broker_logins.issued(url, [SERVER], Role.SERVER)
-    certs, others = tmp_path / "certs", tmp_path / "others"
-    long_ago = datetime.now(UTC) - timedelta(days=9)
-    certificates.make(certs, certificates.Names(hosts=["127.0.0.1"], clients=[SERVER, A, B], days=30))
-    certificates.make(certs, certificates.Names(hosts=[], clients=["EXPIRED"], days=1), long_ago)
-    certificates.make(certs, certificates.Names(hosts=[], clients=[], days=30, revoked=[B]))
-    certificates.make(others, certificates.Names(hosts=["127.0.0.1"], clients=[A], days=30))
-    strange = context(certs)
-    strange.load_cert_chain(others / f"{A}.crt", others / f"{A}.key")
-    with mosquitto(url, tmp_path / "broker", certs, free_port()) as broker:
 
-        async def comes_in(tls: ssl.SSLContext | None, user: str | None = None) -> bool:
-            try:
-                prober = await Prober.open("127.0.0.1", broker.port, tls)
-                try:
-                    return await prober.connect(b"x", user and user.encode(), None) == 0
-                finally:
-                    await prober.close()
-            except (OSError, ConnectionEnded):
-                return False
+    async def command(*words: object) -> str:
+        database = [] if words[0] == "certs" else ["--database-url", url]
+        if await asyncio.to_thread(exit_code_of, [*map(str, words), *database]):
+            raise BenchUnavailable(capsys.readouterr().err)
+        return capsys.readouterr().out
 
-        async def body() -> None:
-            assert await comes_in(context(certs, A))
-            for tls in (None, context(certs), strange, context(certs, "EXPIRED"), context(certs, B)):
-                assert not await comes_in(tls)
-            with pytest.raises(ssl.SSLError):
-                await Prober.open("127.0.0.1", broker.port, context(others, A))
-            spy = await Prober.open("127.0.0.1", broker.port, context(certs, SERVER))
-            assert await spy.connect(b"s", None, None) == 0
-            await spy.subscribe("ESP32CAM/+/status", 1)
-            prober = await Prober.open("127.0.0.1", broker.port, context(certs, A))
-            assert await prober.connect(B.encode(), B.encode(), b"") == 0
-            await prober.publish(f"ESP32CAM/{B}/status", b"evil")
-            await prober.close()
-            prober = await Prober.open("127.0.0.1", broker.port, context(certs, A))
-            assert await prober.connect(B.encode(), None, None) == 0
-            await prober.publish(f"ESP32CAM/{A}/status", b"own")
-            assert await spy.until(b"own") == []
-            await prober.close()
-            await spy.close()
+    async def body() -> tuple[Figure, bool]:
+        async with brokers.certified(command, tmp_path, without) as broker:
+            return await ways_tried(command, broker), await _is_one_elses_certificate_no_more_than_its_name(
+                broker.place
+            )
 
-        asyncio.run(body())
+    figure, is_no_more = asyncio.run(body())
+    assert list(figure.details) == opened and figure.holds is not bool(opened)
+    assert is_no_more
+
+
+async def _is_one_elses_certificate_no_more_than_its_name(place: Place) -> bool:
+    """With A's certificate, as B by every other name."""
+    spy = await place.connection(SPY)
+    assert await spy.connect(b"s", None, None) == 0
+    await spy.subscribe("ESP32CAM/+/status", 1)
+    for client_id, user_name, mac, word in ((B.encode(), B.encode(), B, b"evil"), (B.encode(), None, A, b"own")):
+        prober = await place.connection(A)
+        assert await prober.connect(client_id, user_name, user_name and b"") == 0
+        await prober.publish(f"ESP32CAM/{mac}/status", word)
+        await prober.close()
+    heard = await spy.until(b"own")
+    await spy.close()
+    return heard == []
