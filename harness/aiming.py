@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,8 @@ from harness.target_view import TargetSeen, TheirTables, with_view
 
 START_DEFAULT_MS: Final = (START_DEFAULT - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 SHOWN_MACS_MAX: Final = 6
+PAGE_MACS: Final = 500
+"""Cameras in one statement of the clean-up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,45 +120,56 @@ async def _reason(connection: Any, tables: TheirTables, sql: str) -> str:
     return ""
 
 
-def words_before(aim: Aim) -> list[str]:
-    """What the user should know before the run."""
-    target = aim.seen.target
+def words_before(seen: TargetSeen, earlier: int) -> list[str]:
+    """What the user should know before the run; `earlier` MACs of the range stood there before."""
+    target = seen.target
     host, port = target.broker.address
     words = [f"target {target.name}: broker {host}:{port}, database {target.database.name}"]
-    left = checks_left_out(aim.seen.tables)
+    left = checks_left_out(seen.tables)
     words += [f"  check left out: {check} ({why})" for check, why in left.items()]
-    if aim.earlier:
-        words.append(f"  {aim.earlier} cameras of wakestorm's range stand there already; this run takes other MACs")
+    if earlier:
+        words.append(f"  {earlier} cameras of wakestorm's range stand there already; this run takes other MACs")
     return words
 
 
-def cleaned(aim: Aim) -> list[str]:
-    """Deletes the rows of the run's cameras where there is a role for it; says what it did, or what it left."""
+def cleaned(seen: TargetSeen, macs: Sequence[str]) -> list[str]:
+    """Deletes the rows of these cameras where there is a role for it; says what it did, or what it left."""
     try:
-        return run_blocking(_cleaned(aim))
+        return run_blocking(_cleaned(seen, macs))
     except (BenchUnavailable, asyncpg.PostgresError, OSError) as error:
-        return [f"the target was not cleaned up: {error}", *_left_words(aim, {})]
+        return [f"the target was not cleaned up: {error}", *_left_words(seen, macs, {})]
 
 
-async def _cleaned(aim: Aim) -> list[str]:
-    tables, macs = aim.seen.tables, aim.macs
-    await asyncio.sleep(aim.seen.target.time.settle / 1000)  # the server may have something of a stopped run before it
-    async with reading(aim.seen.target) as connection:
-        there = await own_rows(connection, tables, macs)
-        if not there or aim.seen.target.database.writer is None:
-            return _left_words(aim, there) if there else []
-        async with writing(aim.seen.target) as writer:
-            reason = await delete_own_rows(writer, tables, macs)
-        left = await own_rows(connection, tables, macs)
-    said = [f"deleted from the target: {_counted(there)}"] if not left else []
-    return said + ([f"could not delete everything: {reason}", *_left_words(aim, left)] if left else [])
+async def _cleaned(seen: TargetSeen, macs: Sequence[str]) -> list[str]:
+    await asyncio.sleep(seen.target.time.settle / 1000)  # the server may have something of a stopped run before it
+    async with reading(seen.target) as connection:
+        there = await _rows_of(connection, seen.tables, macs)
+        if not there or seen.target.database.writer is None:
+            return _left_words(seen, macs, there) if there else []
+        async with writing(seen.target) as writer:
+            reasons = [await delete_own_rows(writer, seen.tables, page) for page in _pages(macs)]
+        left = await _rows_of(connection, seen.tables, macs)
+    if not left:
+        return [f"deleted from the target: {_counted(there)}"]
+    return [f"could not delete everything: {next(filter(None, reasons), '')}", *_left_words(seen, macs, left)]
 
 
-def _left_words(aim: Aim, rows: Mapping[str, int]) -> list[str]:
-    shown = ", ".join(aim.macs[:SHOWN_MACS_MAX]) + (", ..." if len(aim.macs) > SHOWN_MACS_MAX else "")
+async def _rows_of(connection: Any, tables: TheirTables, macs: Sequence[str]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for page in _pages(macs):
+        found.update(await own_rows(connection, tables, page))
+    return found
+
+
+def _pages(macs: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (macs[start : start + PAGE_MACS] for start in range(0, len(macs), PAGE_MACS))
+
+
+def _left_words(seen: TargetSeen, macs: Sequence[str], rows: Mapping[str, int]) -> list[str]:
+    shown = ", ".join(macs[:SHOWN_MACS_MAX]) + (", ..." if len(macs) > SHOWN_MACS_MAX else "")
     what = _counted(rows) if rows else "rows"
-    words = [f"left in the target: {what}", f"  of {len(aim.macs)} cameras: {shown}"]
-    if aim.seen.target.database.writer is None:
+    words = [f"left in the target: {what}", f"  of {len(macs)} cameras: {shown}"]
+    if seen.target.database.writer is None:
         words.append("  database.writer in the target file names a role that may delete them")
     return words
 

@@ -63,14 +63,5 @@ BoardsFile = Annotated[
     ),
 ]
 
-
 NoTarget = Annotated[Path | None, typer.Option("--target", metavar="FILE", hidden=True)]
-"""Of commands that can not play before a target: taken so that they can say what does."""
-
-
-def refuse_target(target: Path | None, what: str, instead: str) -> None:
-    """Raises UsageError where a target is named."""
-    if target is not None:
-        from harness.errors import UsageError
-
-        raise UsageError(f"--target {target}: {what}", hint=instead)
+"""Of commands that can not play before a target: taken so that they can say why, and what does."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli_choices import LinkChoice, NoTarget, refuse_target
+from harness.cli_choices import LinkChoice, RunBenchChoice, TargetFile
 
 
 def fleet(
@@ -30,9 +30,21 @@ def fleet(
     profile: Annotated[str, typer.Option(metavar="NAME", help="Device model.")] = "esp32s3-cam@3.5.0",
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Same seed, same photos and wake times.")] = 1,
     link: Annotated[LinkChoice, typer.Option(help="paho: as real devices; raw: own codec, faster.")] = LinkChoice.paho,
+    bench: Annotated[
+        RunBenchChoice | None,
+        typer.Option(
+            help="processes: parts of its own; external: your own server, named by --target.", show_default=False
+        ),
+    ] = None,
+    target: TargetFile = None,
     broker: Annotated[
-        str, typer.Option(metavar="KIND|URL", help="iotcore or mosquitto is started; mqtt://... runs already.")
-    ] = "iotcore",
+        str,
+        typer.Option(
+            metavar="KIND|URL",
+            help="iotcore or mosquitto is started; mqtt://... runs already.",
+            show_default="iotcore",
+        ),
+    ] = "",
     database_url: Annotated[
         str, typer.Option(metavar="URL", help="With --broker mqtt://...: where that server keeps its rows.")
     ] = "",
@@ -58,12 +70,12 @@ def fleet(
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are kept.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON on standard output.")] = False,
-    target: NoTarget = None,
 ) -> None:
     """Let thousands of cameras wake, photograph, upload and sleep, in real time, and judge every photo.
 
     Starts a broker, a server and PostgreSQL of its own (or uses DATABASE_URL), unless --broker and --database-url name
-    what runs already. The first Ctrl-C lets cameras that are awake finish; the second stops at once.
+    wakestorm's own server that runs already, or --target a server of yours. The first Ctrl-C lets cameras that are
+    awake finish; the second stops at once.
 
     \b
     Examples:
@@ -72,13 +84,8 @@ def fleet(
       wakestorm fleet --devices 200 --for 5m --fault power_loss --fault lost_ack=10%
       wakestorm fleet --devices 10000 --shard 2/4 --out runs/second
       wakestorm fleet --broker mqtt://127.0.0.1:1883 --database-url postgresql://owner@127.0.0.1/cameras
+      wakestorm fleet --bench external --target target.toml --devices 200 --for 5m
     """
-    refuse_target(
-        target,
-        "a fleet judges wakestorm's own tables and can not be aimed at a target file",
-        "a scenario with `count: 200` and `wakestorm run --bench external --target FILE`; or, where the server has "
-        "wakestorm's tables, --broker mqtt://... --database-url postgresql://...",
-    )
     from harness.fleet.command import run_command
     from harness.fleet.words import FleetWords, command_of
 
@@ -96,6 +103,8 @@ def fleet(
         seed=seed,
         link=link.value,
         broker=broker,
+        bench="" if bench is None else bench.value,
+        target=target,
         database_url=database_url,
         at_once=at_once,
         connects=connects,

@@ -110,7 +110,7 @@ def run_command(order: RunOrder) -> int:
     finally:
         terminal.close()
         if aim is not None:
-            for line in cleaned(aim):
+            for line in cleaned(aim.seen, aim.macs):
                 print(line, file=sys.stderr)
         _report(files.folder)
         _drop_what_is_empty(errors_log)
@@ -134,7 +134,7 @@ def _aim(order: RunOrder, duts: DutOrder) -> Aim | None:
     if order.retries:
         raise UsageError("--retries is not for --bench external", hint="the rows of the first try would still be there")
     aim = aimed(order.selection, order.target)
-    print("\n".join(words_before(aim)), file=sys.stderr)
+    print("\n".join(words_before(aim.seen, aim.earlier)), file=sys.stderr)
     return aim
 
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from harness.cli_choices import BenchChoice, BrokerChoice, NoTarget, refuse_target
+from harness.cli_choices import BrokerChoice, NoTarget, RunBenchChoice
+
+REFUSED: Final = "a soak needs a bench that it may break: it crashes server, broker and database and moves their clock"
+INSTEAD: Final = (
+    "before your own server: `wakestorm fleet --bench external --target FILE --fault power_loss --fault lost_ack` for "
+    "a load with faults of cameras, `wakestorm run --bench external --target FILE` again and again with another --seed"
+)
 
 
 def soak(
@@ -22,8 +28,11 @@ def soak(
         str, typer.Option(metavar="SIZE/CHUNK", help="Size of each photo and of its chunks.")
     ] = "10kB/1kB",
     bench: Annotated[
-        BenchChoice, typer.Option(help="embedded: virtual time; processes: real server, broker and sockets.")
-    ] = BenchChoice.embedded,
+        RunBenchChoice,
+        typer.Option(
+            metavar="embedded|processes", help="embedded: virtual time; processes: real server, broker and sockets."
+        ),
+    ] = RunBenchChoice.embedded,
     broker: Annotated[BrokerChoice, typer.Option(help="Broker of the processes bench.")] = BrokerChoice.iotcore,
     resume: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Go on with the run in DIR, which was killed or stopped.")
@@ -44,11 +53,12 @@ def soak(
       wakestorm soak --resume runs/2026-01-05T22-00-00Z
       wakestorm soak --bench processes --devices 20 --for 1d
     """
-    refuse_target(
-        target,
-        "a soak moves the server's clock and strikes server, broker and database, which a target does not allow",
-        "`wakestorm run --bench external --target FILE`, again and again with another --seed",
-    )
+    if target is not None or bench is RunBenchChoice.external:
+        from harness.errors import UsageError
+
+        raise UsageError(
+            f"--target {target}: {REFUSED}" if target is not None else f"--bench external: {REFUSED}", hint=INSTEAD
+        )
     from harness.soak.command import resume_command, soak_command
     from harness.soak.order import order_of
 
@@ -60,7 +70,7 @@ def soak(
         seed=seed,
         wake_every=wake_every,
         image=image,
-        bench=bench.value,
+        bench="embedded" if bench is RunBenchChoice.embedded else "processes",
         broker=broker.value,
     )
     raise typer.Exit(soak_command(order, out))

@@ -37,6 +37,9 @@ PORTS_AN_ADDRESS: Final = 20_000
 """Connections from one source address: Linux has 28,231 ports for them, some of which others use."""
 
 TROUBLES_MAX: Final = 50
+MAC_FIRST: Final = 0x02FC00000000
+"""The first camera's MAC: locally administered, so that no device that was ever sold has it."""
+
 LEAVE_S_MAX: Final = 1.0
 """Longest that the broker may take to close after DISCONNECT; a device that goes to sleep has no more patience."""
 
@@ -63,6 +66,7 @@ class FleetPlan:
     cycling: bool = False
     drain: bool = True
     source_hosts: tuple[str, ...] = ()
+    mac_first: int = MAC_FIRST
     faults: tuple[FleetFault, ...] = ()
     """They heal with the last planned wake: what is still held then comes in undisturbed."""
 
@@ -87,9 +91,9 @@ class FleetCounts:
     troubles: Counter[str] = field(default_factory=Counter)
 
 
-def camera_mac(index: int) -> str:
-    """The MAC of a fleet's camera: locally administered, 12 upper-case hex digits."""
-    return f"02FC{index:08X}"
+def camera_mac(index: int, first: int = MAC_FIRST) -> str:
+    """The MAC of a fleet's camera: 12 upper-case hex digits, counted from the first camera's."""
+    return f"{first + index:012X}"
 
 
 def camera_name(index: int) -> str:
@@ -226,9 +230,9 @@ class Fleet:
         camera.wake()
 
     def _built(self, index: int) -> Device:
-        plan, roster, mac = self.plan, self.roster, camera_mac(index)
+        plan, roster, mac = self.plan, self.roster, camera_mac(index, self.plan.mac_first)
         photographed = StockCamera(
-            device_id=mac,
+            device_id=camera_mac(index),  # the same photos for the same seed, whatever the MACs
             seed=plan.seed,
             size_bytes=plan.profile.image_size_bytes,
             chunk_bytes=plan.profile.chunk_size_bytes,
@@ -346,7 +350,7 @@ class Fleet:
 
     def new_link(self, index: int, on_message: OnMessage, on_lost: OnLost) -> FleetLink:
         """A link of a camera, not connected yet."""
-        plan, mac = self.plan, camera_mac(index)
+        plan, mac = self.plan, camera_mac(index, self.plan.mac_first)
         hosts = plan.source_hosts
         settings = LinkSettings(
             plan.host,

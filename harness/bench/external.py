@@ -40,6 +40,14 @@ SETTLES_MAX: Final = 10
 """While cameras talk on and on, a look waits so many times `time.settle` and no longer."""
 
 
+def stored_file(folder: Path | None, key: str) -> bytes | None:
+    """The bytes of that key below a target's `store.folder`; None where there are none."""
+    if folder is None:
+        return None
+    path = Path(folder, key.lstrip("/")).resolve()
+    return path.read_bytes() if path.is_relative_to(folder.resolve()) and path.is_file() else None
+
+
 class TheirSchema:
     """The target's schema stays as it is."""
 
@@ -211,11 +219,7 @@ class ExternalBench:
 
     def stored_bytes(self, key: str) -> bytes | None:
         """The file of that key below `store.folder`."""
-        folder = self.target.store.folder
-        if folder is None:
-            return None
-        path = Path(folder, key.lstrip("/")).resolve()
-        return path.read_bytes() if path.is_relative_to(folder.resolve()) and path.is_file() else None
+        return stored_file(self.target.store.folder, key)
 
     def server_failures(self) -> Sequence[str]:
         """Nobody tells."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -25,8 +26,10 @@ from harness.bench.postgres_cluster import OWNER, READER, SERVER, Cluster, prepa
 from harness.bench.processes_server import ServerProcess
 from harness.bench.template import SEARCH_PATH, ensure_template
 from harness.errors import BenchUnavailable, UsageError
+from harness.fleet.order import TheirWire
 from harness.fleet.registering import register
 from harness.machine import token, unix_ms
+from simulator.fleet import MAC_FIRST
 
 T = TypeVar("T")
 DATABASE_VARIABLE: Final = "DATABASE_URL"
@@ -35,12 +38,14 @@ MQTT_PORT: Final = 1883
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
-    """Where the cameras connect to."""
+    """Where the cameras connect to, and as whom."""
 
     host: str
     port: int
     username: str | None = None
     password: str | None = None
+    theirs: TheirWire | None = None
+    mac_first: int = MAC_FIRST
 
     @classmethod
     def from_url(cls, url: str) -> BrokerAddress:
@@ -61,13 +66,17 @@ class FleetBench(Protocol):
     """Where cameras connect, rows stand, and processes are."""
 
     broker: BrokerAddress
-    reader: asyncpg.Connection
-    owner: asyncpg.Connection
     pids: dict[str, int]
     """Process ids by name (`broker`, `server`, `postgres`), of those that are ours."""
 
     async def register(self, cameras: Sequence[int], seed: int) -> None:
         """The server knows these cameras."""
+
+    async def images(self, macs: Sequence[str], since: datetime) -> Sequence[Mapping[str, Any]]:
+        """What the server says of photos of these cameras, taken since then, in the columns of `IMAGES`."""
+
+    async def blind_spots(self) -> str | None:
+        """What stands there and the judge does not see: a blind judge passes everything."""
 
     def stored_bytes(self, key: str) -> bytes | None:
         """The object of that key; None where it is missing, or its store is out of reach."""
@@ -79,7 +88,38 @@ class FleetBench(Protocol):
         """Everything that was started is gone."""
 
 
-class OwnBench:
+IMAGES: Final = """
+SELECT d.device_mac, i.wire_image_name, i.captured_at, i.status, i.object_key, i.sha256, i.image_size,
+    (SELECT count(DISTINCT p.session_id) FROM device_wake_payloads p WHERE p.device_image_id = i.image_id) AS offers
+FROM device_images i JOIN devices d USING (device_id)
+WHERE d.device_mac = ANY($1) AND i.captured_at >= $2
+ORDER BY d.device_mac, i.captured_at, i.created_at, i.image_id
+"""
+_BLIND: Final = "SELECT count(*) FROM device_images"
+
+
+class OwnTables:
+    """Cameras and photos in wakestorm's own tables, seen through two connections."""
+
+    reader: asyncpg.Connection
+    owner: asyncpg.Connection
+
+    async def register(self, cameras: Sequence[int], seed: int) -> None:
+        """The server knows these cameras."""
+        await register(self.owner, cameras, seed=seed, now=moment_of(unix_ms()))
+
+    async def images(self, macs: Sequence[str], since: datetime) -> Sequence[Mapping[str, Any]]:
+        """See `FleetBench`."""
+        rows: list[Any] = await self.reader.fetch(IMAGES, list(macs), since)
+        return rows
+
+    async def blind_spots(self) -> str | None:
+        """See `FleetBench`."""
+        seen, there = await self.reader.fetchval(_BLIND), await self.owner.fetchval(_BLIND)
+        return None if seen == there else f"the judge sees {seen} of {there} rows of device_images"
+
+
+class OwnBench(OwnTables):
     """Server, broker and database of our own; the database on `cluster`, where one is lent."""
 
     def __init__(
@@ -157,10 +197,6 @@ class OwnBench:
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._blocking, call)
 
-    async def register(self, cameras: Sequence[int], seed: int) -> None:
-        """The server knows these cameras."""
-        await register(self.owner, cameras, seed=seed, now=moment_of(unix_ms()))
-
     def stored_bytes(self, key: str) -> bytes | None:
         """The object of that key."""
         path = self._objects / key
@@ -175,7 +211,7 @@ class OwnBench:
         await self._ends.aclose()
 
 
-class StandingBench:
+class StandingBench(OwnTables):
     """A broker, a server and a database that run already; what is made there are the cameras' rows, and they stay."""
 
     def __init__(self, broker_url: str, database_url: str) -> None:
@@ -190,10 +226,6 @@ class StandingBench:
             self.reader = await asyncpg.connect(self._url, timeout=10)
         except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise BenchUnavailable(f"--database-url can not be reached: {type(error).__name__}: {error}") from error
-
-    async def register(self, cameras: Sequence[int], seed: int) -> None:
-        """The server knows these cameras."""
-        await register(self.owner, cameras, seed=seed, now=moment_of(unix_ms()))
 
     def stored_bytes(self, key: str) -> bytes | None:
         """Out of reach: the server's own hash has to do."""

@@ -15,11 +15,12 @@ from typing import Final
 from harness.bench.brokers import BrokerKind
 from harness.fleet.bench import BrokerAddress, FleetBench, OwnBench, StandingBench
 from harness.fleet.files import FleetFiles
-from harness.fleet.judging import blind_spots, judged, unfinished_words, verdict_of, without_untold
+from harness.fleet.judging import judged, unfinished_words, verdict_of, without_untold
 from harness.fleet.limits import check_broker, check_files, source_hosts
 from harness.fleet.order import FleetOrder, FleetState
 from harness.fleet.shards import LocalShards, Shards
 from harness.fleet.table import FleetTable, latency_words
+from harness.fleet.target_bench import TargetBench, target_bench
 from harness.ledger import LedgerEntry, LedgerTotals, totals
 from harness.machine import monotonic_s
 from harness.verdict import EXIT_INTERRUPTED, Verdict, exit_code
@@ -40,12 +41,13 @@ class FleetCommand:
     runs_folder: Path
     as_json: bool
     at_once_asked: bool
+    target: Path | None = None
     ray_address: str | None = None
 
     @property
     def is_standing(self) -> bool:
         """Nothing is started: broker, server and database run already."""
-        return self.database_url is not None
+        return self.database_url is not None or self.target is not None
 
 
 @dataclass(slots=True)
@@ -66,29 +68,27 @@ def run_command(command: FleetCommand) -> int:
     check_files(command.order.at_once, asked=command.at_once_asked)
     if not command.is_standing:
         check_broker(command.broker, command.order.at_once)
+    target = None if command.target is None else target_bench(command.target, command.order)
     files = FleetFiles(command.runs_folder)
     try:
-        result = asyncio.run(_run(command))
+        result = asyncio.run(_run(command, target))
     except BaseException:
         files.drop_empty()
         raise
+    finally:
+        if target is not None:
+            target.clean(lambda line: print(line, file=sys.stderr))
     files.write(command.order, result)
     _tell(command, result, files.folder)
     return EXIT_INTERRUPTED if result.interrupted else exit_code(result.verdict)
 
 
-async def _run(command: FleetCommand) -> FleetResult:
+async def _run(command: FleetCommand, target: TargetBench | None) -> FleetResult:
     with tempfile.TemporaryDirectory(prefix="wakestorm-fleet-") as folder:
-        bench = _bench_of(command, Path(folder))
+        bench = target or _bench_of(command, Path(folder))
         try:
             await bench.start()
-            order = command.order
-            cameras = [
-                index
-                for index in range(order.devices)
-                if order.parts == 1 or shard_of_camera(index, order.parts) == order.part
-            ]
-            await bench.register(cameras, order.seed)
+            await bench.register(command.order.cameras(), command.order.seed)
             return await fleet_on(command, bench)
         finally:
             await bench.stop()
@@ -117,6 +117,8 @@ def _at(order: FleetOrder, broker: BrokerAddress, hosts: tuple[str, ...]) -> Fle
         port=broker.port,
         username=broker.username,
         password=broker.password,
+        theirs=broker.theirs,
+        mac_first=broker.mac_first,
         source_hosts=hosts,
     )
 
@@ -138,7 +140,7 @@ async def fleet_on(command: FleetCommand, bench: FleetBench) -> FleetResult:
     ledger, untold = without_untold(await judged(bench, state.captures, held), _lost_cameras(command, state))
     if untold:
         doubts.append(f"photos that cameras of a lost shard stored, and nobody can tell of any more: {untold}")
-    blind = await blind_spots(bench)
+    blind = await bench.blind_spots()
     if blind is not None:
         doubts.append(blind)
     sums = totals(ledger)

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import asyncpg
-
 from harness.fleet.bench import FleetBench
 from harness.fleet.order import Capture
 from harness.ledger import CaptureFact, LedgerEntry, LedgerTotals, Outcome, StoredFact, reconciled
@@ -19,15 +17,6 @@ PAGE_DEVICES: Final = 500
 NAMED_MAX: Final = 5
 """Cameras named in a sentence."""
 
-_IMAGES: Final = """
-SELECT d.device_mac, i.wire_image_name, i.captured_at, i.status, i.object_key, i.sha256, i.image_size,
-    (SELECT count(DISTINCT p.session_id) FROM device_wake_payloads p WHERE p.device_image_id = i.image_id) AS offers
-FROM device_images i JOIN devices d USING (device_id)
-WHERE d.device_mac = ANY($1) AND i.captured_at >= $2
-ORDER BY d.device_mac, i.captured_at, i.created_at, i.image_id
-"""
-_BLIND: Final = "SELECT count(*) FROM device_images"
-
 
 async def judged(bench: FleetBench, captures: Sequence[Capture], held: frozenset[str]) -> list[LedgerEntry]:
     """The ledger in the order of cameras and their photos; rows from before the first photo are another fleet's."""
@@ -36,8 +25,9 @@ async def judged(bench: FleetBench, captures: Sequence[Capture], held: frozenset
     since = datetime.fromtimestamp(min((capture.captured_s for capture in captures), default=0), UTC)
     for page in _pages(ordered):
         facts = [_fact(capture, held) for capture in page]
-        macs = {camera_mac(capture.index): camera_name(capture.index) for capture in page}
-        rows = await bench.reader.fetch(_IMAGES, list(macs), since)
+        first = bench.broker.mac_first
+        macs = {camera_mac(capture.index, first): camera_name(capture.index) for capture in page}
+        rows = await bench.images(list(macs), since)
         entries += reconciled(facts, [_stored(row, macs, bench.stored_bytes) for row in rows])
     return sorted(entries, key=lambda entry: entry.device)
 
@@ -46,12 +36,6 @@ def without_untold(ledger: Sequence[LedgerEntry], lost_cameras: frozenset[str]) 
     """The ledger without rows that no capture explains, where the camera's shard died before it could tell of it."""
     kept = [entry for entry in ledger if entry.outcome is not Outcome.UNEXPECTED or entry.device not in lost_cameras]
     return kept, len(ledger) - len(kept)
-
-
-async def blind_spots(bench: FleetBench) -> str | None:
-    """What the owner counts and the judge does not see: a blind judge passes everything."""
-    seen, there = await bench.reader.fetchval(_BLIND), await bench.owner.fetchval(_BLIND)
-    return None if seen == there else f"the judge sees {seen} of {there} rows of device_images"
 
 
 def _pages(ordered: Sequence[Capture]) -> Iterator[list[Capture]]:
@@ -78,7 +62,7 @@ def _fact(capture: Capture, held: frozenset[str]) -> CaptureFact:
     )
 
 
-def _stored(row: asyncpg.Record, names: dict[str, str], bytes_of: Callable[[str], bytes | None]) -> StoredFact:
+def _stored(row: Mapping[str, Any], names: dict[str, str], bytes_of: Callable[[str], bytes | None]) -> StoredFact:
     data = bytes_of(row["object_key"]) if row["object_key"] else None
     return StoredFact(
         device=names[row["device_mac"]],

@@ -8,13 +8,25 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from simulator.fleet import FleetCounts, FleetPlan
+from simulator.fleet import MAC_FIRST, FleetCounts, FleetPlan
 from simulator.fleet_fault import FleetFault
 from simulator.latency import Latencies
 from simulator.latency import merged as merged_latencies
 from simulator.profile import Profile, profile_named
+from simulator.roster import shard_of_camera
 
 LinkKind = Literal["paho", "raw"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TheirWire:
+    """What a target's broker wants: TLS by its URL and PEM files; topics where they differ (channel -> topic)."""
+
+    url: str
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    topics: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +57,8 @@ class FleetOrder:
     username: str | None = None
     password: str | None = None
     source_hosts: tuple[str, ...] = ()
+    mac_first: int = MAC_FIRST
+    theirs: TheirWire | None = None
     faults: tuple[FleetFault, ...] = ()
 
     def shard(self, part: int, parts: int) -> FleetOrder:
@@ -52,6 +66,11 @@ class FleetOrder:
         return replace(
             self, part=part, parts=parts, at_once=-(-self.at_once // parts), connects=-(-self.connects // parts)
         )
+
+    def cameras(self) -> list[int]:
+        """Numbers of the cameras of this part."""
+        every = range(self.devices)
+        return [index for index in every if self.parts == 1 or shard_of_camera(index, self.parts) == self.part]
 
     @property
     def ends_within_s(self) -> float:
@@ -90,6 +109,7 @@ class FleetOrder:
             cycling=self.cycling,
             drain=self.drain,
             source_hosts=self.source_hosts,
+            mac_first=self.mac_first,
             faults=self.faults,
         )
 

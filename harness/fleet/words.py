@@ -44,6 +44,8 @@ class FleetWords:
     link: str
     broker: str
     database_url: str
+    bench: str
+    target: Path | None
     at_once: int
     connects: int
     shards: int
@@ -81,12 +83,13 @@ def command_of(words: FleetWords) -> FleetCommand:
     _check_bench(words)
     return FleetCommand(
         order=order,
-        broker=words.broker,
+        broker=words.broker or KINDS[0],
         database_url=words.database_url or None,
         shards=words.shards,
         runs_folder=words.out,
         as_json=words.as_json,
         at_once_asked=bool(words.at_once),
+        target=words.target,
         ray_address=words.ray or None,
     )
 
@@ -115,16 +118,40 @@ def _check_photo(order: FleetOrder) -> None:
         raise UsageError(f"--image {order.image_bytes}B: {error}") from error
 
 
+def _check_target(words: FleetWords) -> None:
+    """`--bench external` and what else says where the server is."""
+    if words.bench == "embedded":
+        raise UsageError(
+            "--bench embedded: a fleet lives in real time",
+            hint="`wakestorm soak --devices 200 --for 1d` lets a fleet live in virtual time; `wakestorm run` scenarios",
+        )
+    if words.bench == "external" and words.target is None:
+        raise UsageError("--bench external needs --target FILE", hint="docs/external.md has a whole file")
+    if words.bench == "processes" and words.target is not None:
+        raise UsageError("--target is for --bench external", hint="write --bench external, or leave --target out")
+    if words.target is None:
+        return
+    for option, value in (("--broker", words.broker), ("--database-url", words.database_url)):
+        if value:
+            raise UsageError(
+                f"{option} {value}: the target says where broker and database are", hint=f"leave {option} out"
+            )
+
+
 def _check_bench(words: FleetWords) -> None:
-    if words.broker in KINDS:
+    _check_target(words)
+    if words.target is not None:
+        return
+    broker = words.broker or KINDS[0]
+    if broker in KINDS:
         if words.database_url:
             raise UsageError(
-                f"--database-url belongs to a server that runs already, and --broker {words.broker} starts one",
+                f"--database-url belongs to a server that runs already, and --broker {broker} starts one",
                 hint="name that server's broker: --broker mqtt://host:1883; or set DATABASE_URL to lend a PostgreSQL",
             )
-        reason = missing_reason("mosquitto" if words.broker == "mosquitto" else "iotcore", os.environ)
+        reason = missing_reason("mosquitto" if broker == "mosquitto" else "iotcore", os.environ)
         if reason is not None:
-            raise BenchUnavailable(f"no {words.broker} broker", hint=reason)
+            raise BenchUnavailable(f"no {broker} broker", hint=reason)
         return
     if "://" not in words.broker:
         raise UsageError(f"--broker {words.broker}: no such kind", hint="iotcore, mosquitto, or mqtt://host:port")

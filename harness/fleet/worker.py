@@ -20,6 +20,7 @@ import msgspec
 
 from harness.fleet.order import Capture, Failed, Finished, FleetOrder, LinkKind, ShardSays, progress_of
 from harness.machine import monotonic_s, unix_ms
+from server.wire.codec import dialect_called
 from simulator.effects import Captured
 from simulator.fleet import Fleet
 from simulator.link import FleetLinkFactory
@@ -42,6 +43,16 @@ def link_factory(kind: LinkKind) -> FleetLinkFactory:
     from simulator.link.paho import PahoLink
 
     return PahoLink
+
+
+def links_of(order: FleetOrder) -> FleetLinkFactory:
+    """The make of link, around which a target's topics and TLS stand where the fleet is before one."""
+    if order.theirs is None:
+        return link_factory(order.link)
+    from harness.fleet.target_links import links_to
+
+    family = dialect_called(order.device_profile().dialect).family
+    return links_to(order.theirs, family, link_factory(order.link))
 
 
 def files_allowed() -> int:
@@ -70,7 +81,7 @@ async def run_shard(order: FleetOrder, say: Callable[[ShardSays], None], stop: a
         moment_s = round(photo.captured_at.timestamp())
         captures.append(Capture(index, photo.wake_number, photo.image_name, moment_s, photo.sha256, photo.size_bytes))
 
-    fleet = Fleet(order.plan(unix_ms()), link_factory(order.link), captured)
+    fleet = Fleet(order.plan(unix_ms()), links_of(order), captured)
     began_s, began_cpu_s = monotonic_s(), _cpu_s()
 
     def tell() -> None:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
-import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
@@ -36,6 +32,7 @@ from server.wire.topics import Family
 from simulator.link import LinkSettings
 from tests.support.second_server import SCHEMA
 from tests.support.target_world import MQTT_PASSWORD, TargetWorld, executed, roles_of, url_of
+from tests.support.tls_door import TlsDoor, server_context
 
 pytestmark = pytest.mark.postgres
 OWN, OTHER = "02574B000001", "b8:f8:62:00:00:01"
@@ -172,78 +169,6 @@ def test_what_a_foreign_key_holds_is_left_and_said(tmp_path: Path, there: Target
 # -- TLS -------------------------------------------------------------------------------------------------
 
 
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate of its own making for 127.0.0.1, and its key."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "lab")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
-        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    paths = folder / "ca.pem", folder / "key.pem"
-    paths[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    paths[1].write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return paths
-
-
-class TlsDoor:
-    """TLS before a plain port, in a thread of its own: paho shakes hands while its loop waits."""
-
-    def __init__(self, port: int, context: ssl.SSLContext) -> None:
-        self._to = port
-        self._context = context
-        self._writers: list[asyncio.StreamWriter] = []
-        self._opened = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
-        self.port = 0
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._opened.wait(20)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join()
-
-    async def _serve(self) -> None:
-        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        door = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._context)
-        self.port = door.sockets[0].getsockname()[1]
-        self._opened.set()
-        await self._end.wait()
-        door.close()
-        for writer in self._writers:
-            writer.transport.abort()
-        await asyncio.sleep(0.05)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self._to)
-        self._writers += [writer, to_writer]
-        await asyncio.gather(piped(reader, to_writer), piped(to_reader, writer), return_exceptions=True)
-
-
-async def piped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65_536):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
-
-
 def tls_target(folder: Path, port: int, ca: str = 'ca = "ca.pem"') -> Target:
     path = folder / "target.toml"
     path.write_text(
@@ -257,8 +182,6 @@ def tls_target(folder: Path, port: int, ca: str = 'ca = "ca.pem"') -> Target:
 def test_cameras_speak_tls_with_a_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB_USER", "lab")
     monkeypatch.setenv("LAB_PASSWORD", MQTT_PASSWORD)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate(tmp_path))
     names = TopicNames(Topics(), {OWN: Family.ESP32CAM})
 
     async def spoken(port: int) -> None:
@@ -286,6 +209,6 @@ def test_cameras_speak_tls_with_a_login(tmp_path: Path, monkeypatch: pytest.Monk
 
     with (
         BrokerProcess("iotcore", tmp_path / "broker", login=("lab", MQTT_PASSWORD)) as broker,
-        TlsDoor(broker.port, context) as door,
+        TlsDoor(broker.port, server_context(tmp_path)) as door,
     ):
         asyncio.run(spoken(door.port))

@@ -109,9 +109,11 @@ def test_merge_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "no finished run" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["fleet", "soak"])
-def test_a_target_is_refused_with_what_does_instead(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code_of([command, "--target", "target.toml"]) == 64
+@pytest.mark.parametrize("words", [["--target", "target.toml"], ["--bench", "external"]])
+def test_a_soak_before_a_target_is_refused_with_what_does_instead(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code_of(["soak", *words]) == 64
     said = capsys.readouterr().err
-    assert said.startswith("wakestorm: --target target.toml: ")
-    assert "`wakestorm run --bench external --target FILE`" in said
+    assert said.startswith(f"wakestorm: {' '.join(words)}: a soak needs a bench that it may break")
+    assert "`wakestorm fleet --bench external --target FILE" in said
