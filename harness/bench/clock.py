@@ -1,13 +1,14 @@
 """Scenario time: milliseconds since 1970 that start at the scenario's `start` and follow the running loop.
 
-On the virtual loop it is exact; in the processes bench it follows real time and can be stepped on (`advance`).
+On the virtual loop it is exact; in the processes bench it follows real time and can be moved on (`moved_to`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -54,6 +55,7 @@ class ScenarioClock:
         self._loop = asyncio.get_running_loop()
         self._zero_s = self._loop.time() if zero_s is None else zero_s
         self._stepped_ms = 0
+        self._standing_ms = 0
         self._timers: list[tuple[int, int, Timer]] = []
         self._count = 0
 
@@ -63,12 +65,14 @@ class ScenarioClock:
 
     def elapsed_ms(self) -> int:
         """Milliseconds since the scenario's start."""
-        return self._stepped_ms + int((self._loop.time() - self._zero_s) * 1000 + 1e-6)
+        elapsed_ms = self._stepped_ms + int((self._loop.time() - self._zero_s) * 1000 + 1e-6)
+        return max(elapsed_ms, self._standing_ms) if self._standing_ms else elapsed_ms
 
     def now(self) -> datetime:
         """Scenario time, aware, UTC, to the microsecond of the loop."""
         elapsed_us = round((self._loop.time() - self._zero_s) * 1_000_000)
-        return moment_of(self.start_ms + self._stepped_ms) + timedelta(microseconds=elapsed_us)
+        running = moment_of(self.start_ms + self._stepped_ms) + timedelta(microseconds=elapsed_us)
+        return max(running, moment_of(self.start_ms + self._standing_ms)) if self._standing_ms else running
 
     async def sleep_until(self, moment: datetime) -> None:
         """Return once `now()` has reached `moment`."""
@@ -93,8 +97,21 @@ class ScenarioClock:
         """Scenario time of the next call."""
         return min((timer.at_ms for _, _, timer in self._timers if not timer.is_done), default=None)
 
-    def advance(self, step_ms: int) -> None:
-        """Step scenario time on; timers that are due now fire, the others come so much earlier."""
+    @contextmanager
+    def moved_to(self, at_ms: int) -> Iterator[None]:
+        """Within the block time stands at `at_ms`, and what is due waits; after it time goes on from there.
+
+        What others do who come there first, such as servers with clocks of their own, thus happens at that time.
+        """
+        self._standing_ms = at_ms - self.start_ms
+        try:
+            yield
+        finally:
+            self._standing_ms = 0
+            self._step(max(0, at_ms - self.now_ms()))
+
+    def _step(self, step_ms: int) -> None:
+        """Timers that are due now fire, the others come so much earlier."""
         self._stepped_ms += step_ms
         waiting = [entry for entry in self._timers if not entry[2].is_done]
         self._timers = waiting

@@ -99,8 +99,8 @@ class Pacer:
         due = [at_ms for at_ms in (server_ms, self._clock.next_due_ms()) if at_ms is not None]
         if not due or not self._may_jump() or min(due) - self._clock.now_ms() < JUMP_MIN_MS:
             return False
-        await self._sleepers.step_servers(min(due))
-        self._clock.advance(max(0, min(due) - self._clock.now_ms()))
+        with self._clock.moved_to(min(due)):
+            await self._sleepers.step_servers(min(due))
         self.jumps += 1
         await asyncio.sleep(0)
         return True

@@ -13,7 +13,7 @@ from harness.dut.panic import panics_in
 from harness.dut.symbols import SymbolStore
 from harness.errors import UsageError
 from harness.flakes import FlakeLedger, standings
-from harness.parity import CROSSING, DECLARED, compared, trace_of
+from harness.parity import CROSSING, CUT_SHORT, DECLARED, compared, trace_of
 
 LINES = """
 I (349) cam: ready project=esp32s3-cam version=3.5.0 profile=esp32s3-cam@3.5.0 device=B8F862000000 reset=DEEPSLEEP
@@ -120,8 +120,12 @@ def test_what_is_repeated_may_cross_with_what_comes_the_other_way() -> None:
 
 
 def told(*words: str) -> list[Any]:
-    """A wake in which the device sends chunks (`2`) and is told `missing` or `ok`, 20 ms apart."""
-    answers = {"missing": {"missing_chunks": [0, 1]}, "ok": {"ACK_OK": {}}}
+    """A wake in which the device sends chunks (`2`) and is told `missing`, `ok` or `done`, 20 ms apart."""
+    answers = {
+        "missing": {"missing_chunks": [0, 1]},
+        "ok": {"ACK_OK": {}},
+        "done": {"ACK_OK": {"next_wake_time": "3:00AM"}},
+    }
     records = [history()[0]]
     for number, word in enumerate(words):
         way, channel, says = (
@@ -142,6 +146,31 @@ def test_chunks_behind_the_last_one_may_cross_with_the_request_for_them() -> Non
     assert hasty.differences == [
         "~ wake 1: sends data chunk 2 a.jpg: after is told ack a.jpg missing_chunks, not before it"
     ]
+
+
+def test_a_photo_that_is_stored_already_may_be_acknowledged_sooner_or_later() -> None:
+    before = told("0", "done")
+    for others in (("done", "0"), ("0", "1", "done"), ("0", "1", "done", "2"), ("0", "1", "2", "done")):
+        after = told(*others)
+        for found in (compared(before, after), compared(after, before)):
+            assert found.is_equal and found.declared[CUT_SHORT] >= 1, others
+
+
+@pytest.mark.parametrize(
+    ("others", "why"),
+    [
+        (("0", "done", "1", "2"), "it does not stop when it is told"),
+        (("1", "done"), "it begins with another chunk"),
+        (("0", "1", "0", "1", "done"), "it sends all of it twice"),
+        (("0", "2", "done"), "it passes over a chunk"),
+        (("0", "1", "ok"), "it was told something else"),
+        (("0", "1"), "it was told nothing"),
+    ],
+)
+def test_an_early_acknowledgement_excuses_nothing_else(others: tuple[str, ...], why: str) -> None:
+    before = told("0", "1", "done")
+    assert compared(before, told(*others)).differences, why
+    assert compared(told(*others), before).differences, why
 
 
 def test_the_document_names_all_that_is_declared() -> None:
