@@ -23,7 +23,7 @@ from server.effects import (
     StoreChunk,
 )
 from server.session import Turn, current_session, move, touch
-from server.view import SUPERSEDED, DeviceView, ImageView, SessionView
+from server.view import SUPERSEDED, DeviceView, ImageView, SessionView, newest
 from server.wire.codec import chunk_index_of
 from server.wire.dialects import DIALECTS, Dialect
 from server.wire.errors import RemoteProtocolError
@@ -301,7 +301,7 @@ def _stored_in(session: SessionView, view: DeviceView, wire_name: str) -> ImageV
     offered = [
         image for image in named if image.session_id == session.session_id or image.image_id in session.images_stored
     ]
-    return max(offered, key=lambda image: (image.created_seq, image.captured_at), default=None)
+    return newest(offered)
 
 
 def _chunk_without_open_image(turn: Turn, message: Chunk, index: int) -> None:

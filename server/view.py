@@ -5,7 +5,7 @@ Plain records without I/O. `None` for a device_id means that no row exists yet. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -153,6 +153,11 @@ class CommandView:
     published: bool = False
 
 
+def newest(images: Iterable[ImageView]) -> ImageView | None:
+    """The capture that came last; of those that came at once, the one that was taken last."""
+    return max(images, key=lambda image: (image.created_seq, image.captured_at), default=None)
+
+
 @dataclass(slots=True, kw_only=True)
 class DeviceView:
     """Everything one decision needs about one device."""
@@ -190,12 +195,7 @@ class DeviceView:
     def newest_open(self, wire_name: str) -> ImageView | None:
         """The capture that chunks of this name belong to (design 9.4)."""
         named = [image for image in self.images if image.wire_image_name == wire_name and image.is_open]
-        return max(named, key=lambda image: (image.created_seq, image.captured_at), default=None)
-
-    def newest_named(self, wire_name: str) -> ImageView | None:
-        """The newest capture of this name, whatever its state."""
-        named = [image for image in self.images if image.wire_image_name == wire_name]
-        return max(named, key=lambda image: (image.created_seq, image.captured_at), default=None)
+        return newest(named)
 
     def same_capture(self, metadata: Metadata, *, photo_due: bool) -> ImageView | None:
         """The image that this metadata announces again, or None for a new photo (design 6.8).

@@ -312,7 +312,7 @@ class _Wire(asyncio.Protocol):
                 if packet.packet_id is not None:
                     self.send(Puback(packet.packet_id))
             case Puback() if self.is_accepted:
-                self._take_pubacks(encode(packet))
+                self._acknowledge(packet.packet_id)
             case Connack(return_code=0) if not self.is_accepted:
                 self.is_accepted = True
                 self._start_pinging()
@@ -334,20 +334,23 @@ class _Wire(asyncio.Protocol):
 
     def _take_pubacks(self, data: bytes) -> bytes:
         """Whole PUBACKs at the start, as most of what a sending device is told; returns the rest."""
-        at, stop, acks = 0, len(data) - 3, self._acks
+        at, stop = 0, len(data) - 3
         while at < stop and data[at] == 0x40 and data[at + 1] == 2:
             packet_id = data[at + 2] << 8 | data[at + 3]
             if not packet_id or self._ended:
                 break
             at += 4
-            acked = acks.pop(packet_id, None)
-            if isinstance(acked, _Posted):
-                acked.left -= 1
-                if not acked.left:
-                    acked.on_acked()
-            elif acked is not None and not acked.done():
-                acked.set_result(None)
+            self._acknowledge(packet_id)
         return data[at:] if at else data
+
+    def _acknowledge(self, packet_id: int) -> None:
+        acked = self._acks.pop(packet_id, None)
+        if isinstance(acked, _Posted):
+            acked.left -= 1
+            if not acked.left:
+                acked.on_acked()
+        elif acked is not None and not acked.done():
+            acked.set_result(None)
 
     def _start_pinging(self) -> None:
         if self._settings.keep_alive_s:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,7 +102,9 @@ def test_one_two_and_four_shards_have_one_ledger(cluster: Cluster, tmp_path: Pat
     shutil.rmtree(merged.resolve())
 
 
-def test_a_killed_shard_is_lost_and_nothing_is_proved() -> None:
+def _struck_in_the_second_shard(strike: Callable[[int], None]) -> LocalShards:
+    """Two shards whose second is struck once a photo of it is confirmed; then both are told to stop."""
+
     async def body() -> LocalShards:
         async with sink() as port:
             orders = orders_of(order_of(for_ms=60_000), 2, BrokerAddress("127.0.0.1", port))
@@ -109,14 +112,18 @@ def test_a_killed_shard_is_lost_and_nothing_is_proved() -> None:
 
             def hear(said: Progress) -> None:
                 if said.part == 2 and said.confirmed:
-                    os.kill(shards.pids[2], signal.SIGKILL)
+                    strike(shards.pids[2])
                     shards.stop()
 
             shards = LocalShards(orders, hear)
             await shards.run()
         return shards
 
-    state = asyncio.run(body()).state
+    return asyncio.run(body())
+
+
+def test_a_killed_shard_is_lost_and_nothing_is_proved() -> None:
+    state = _struck_in_the_second_shard(lambda pid: os.kill(pid, signal.SIGKILL)).state
     assert state.finished == {1}
     assert list(state.lost) == [2]
     assert "exit code -9" in state.lost[2]
@@ -128,22 +135,11 @@ def test_a_killed_shard_is_lost_and_nothing_is_proved() -> None:
 def test_a_shard_that_falls_silent_is_lost_and_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is stopped like a process of a machine that froze: no word, no end, no closed pipe."""
 
-    async def body() -> LocalShards:
-        async with sink() as port:
-            orders = orders_of(order_of(for_ms=60_000), 2, BrokerAddress("127.0.0.1", port))
-            shards: LocalShards
+    def freeze(pid: int) -> None:
+        os.kill(pid, signal.SIGSTOP)
+        monkeypatch.setattr(shards_module, "SILENT_S_MAX", SILENT_S)
 
-            def hear(said: Progress) -> None:
-                if said.part == 2 and said.confirmed:
-                    os.kill(shards.pids[2], signal.SIGSTOP)
-                    monkeypatch.setattr(shards_module, "SILENT_S_MAX", SILENT_S)
-                    shards.stop()
-
-            shards = LocalShards(orders, hear)
-            await shards.run()
-        return shards
-
-    shards = asyncio.run(body())
+    shards = _struck_in_the_second_shard(freeze)
     assert shards.state.finished == {1}
     assert shards.state.lost == {2: f"it said nothing for {SILENT_S:g} s"}
     assert not Path(f"/proc/{shards.pids[2]}").exists()

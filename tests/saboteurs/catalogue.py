@@ -20,7 +20,7 @@ import server.view
 import server.writing
 from server.effects import LogDuplicate, StoreChunk
 from server.session import Turn
-from server.view import DeviceView, ImageView, SessionView
+from server.view import DeviceView, ImageView, SessionView, newest
 from server.wire.messages import Metadata, MissingChunks, Resume
 from server.wire.states import AckType
 from tests.saboteurs import migrations, originals, timeouts, videos
@@ -146,7 +146,7 @@ def new_photo_thrown_away() -> Undo:
     """A known name is a known photo: a counter restart loses the new one (facts: trap 9)."""
 
     def same(self: DeviceView, metadata: Metadata, *, photo_due: bool) -> ImageView | None:
-        return self.newest_named(metadata.image_name)
+        return newest(image for image in self.images if image.wire_image_name == metadata.image_name)
 
     return _patched(DeviceView, "same_capture", same)
 
