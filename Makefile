@@ -54,6 +54,7 @@ $(BIN)/python:
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@$(BIN)/python -m compileall -q firmware_fixtures harness server simulator  # where PYTHONDONTWRITEBYTECODE is set
 	@touch $@
 
 $(INSTALLED_DEV): $(INSTALLED)
