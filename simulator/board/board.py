@@ -48,6 +48,8 @@ _LINE_BYTES_MAX: Final = 1_024
 _NOISE: Final = b"\x00\xff\x13\x8f"
 _PANIC: Final = b"Guru Meditation Error: Core  0 panic'ed (LoadProhibited). Exception was unhandled.\r\n"
 _WAKE_WORD: Final = "wake"
+_BACKSPACES: Final = b"\x08\x7f"
+_CONTROLS_END: Final = 0x20
 
 
 class Mode(Enum):
@@ -242,7 +244,7 @@ class Board:
         *whole, self._typed = (self._typed + data).replace(b"\r", b"\n").split(b"\n")
         self._typed = self._typed[-_LINE_BYTES_MAX:]
         for raw in whole:
-            text = raw.decode("utf-8", "replace").strip()
+            text = _as_typed(raw)
             if self.mode is Mode.APP and text:
                 self._events.append(ConsoleLine(text))
             elif self.mode is Mode.ASLEEP and text == _WAKE_WORD:
@@ -352,3 +354,14 @@ class Board:
 def _with_other_data(packet: bytes) -> bytes:
     """A response whose first byte of data is another hex digit, or just another byte."""
     return packet[:8] + (b"1" if packet[8:9] == b"0" else b"0") + packet[9:]
+
+
+def _as_typed(raw: bytes) -> str:
+    """A line of a terminal: backspace takes back what was typed, other control characters are none of it."""
+    kept = bytearray()
+    for byte in raw:
+        if byte in _BACKSPACES:
+            del kept[-1:]
+        elif byte >= _CONTROLS_END:
+            kept.append(byte)
+    return kept.decode("utf-8", "replace").strip()

@@ -96,9 +96,9 @@ def test_power_takes_everything_but_the_flash() -> None:
 def test_lines_typed_on_the_console() -> None:
     board = board_with(flash_of(flashed()))[0]
     board.events()
-    for piece in (b"sta", b"tus\r\n", b"\nnvs\r"):
+    for piece in (b"sta", b"tus\r\n", b"\nnvs\r", b"\x04heln\x7fp\x08\x08lp\n"):
         board.feed(piece, 0)
-    assert board.events() == [ConsoleLine("status"), ConsoleLine("nvs")]
+    assert board.events() == [ConsoleLine("status"), ConsoleLine("nvs"), ConsoleLine("help")]
 
 
 def test_a_console_at_another_speed_shows_nothing_readable() -> None:
