@@ -121,6 +121,17 @@ def _flat(path: str, value: Any) -> Iterable[tuple[str, Any]]:
         yield path, value
 
 
+def slowest_answer_ms(trace: Sequence[Seen]) -> int:
+    """How long the device waited for the first answer in the wake where that took longest; 0 where none came."""
+    slowest_ms, wake, asked_ms, is_waiting = 0, 0, 0, False
+    for item in trace:
+        if item.is_up and item.wake != wake:
+            wake, asked_ms, is_waiting = item.wake, item.after_ms, True
+        elif not item.is_up and item.wake == wake and is_waiting:
+            slowest_ms, is_waiting = max(slowest_ms, item.after_ms - asked_ms), False
+    return slowest_ms
+
+
 def compared(left: Sequence[Seen], right: Sequence[Seen], *, tolerance_ms: int = TOLERANCE_MS) -> Comparison:
     """What differs from `left` to `right`."""
     found = Comparison()

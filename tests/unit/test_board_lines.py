@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from harness.blame import Blame, of_failed_test
+from harness.cli_parity import _told
 from harness.dut.firmware_lines import Asleep, Freed, Photo, Picture, Ready, said_in
 from harness.dut.panic import panics_in
 from harness.dut.symbols import SymbolStore
 from harness.errors import UsageError
 from harness.flakes import FlakeLedger, standings
-from harness.parity import CROSSING, CUT_SHORT, DECLARED, compared, trace_of
+from harness.parity import CROSSING, CUT_SHORT, DECLARED, compared, slowest_answer_ms, trace_of
 
 LINES = """
 I (349) cam: ready project=esp32s3-cam version=3.5.0 profile=esp32s3-cam@3.5.0 device=B8F862000000 reset=DEEPSLEEP
@@ -95,6 +98,29 @@ def test_what_differs_is_named() -> None:
     assert "'f0' became '00'" in compared(before, trace_of(changed, "yard[0]")).differences[0]
 
 
+def test_how_long_a_device_waited_for_its_first_answers() -> None:
+    begin, hello, snap, *rest = history()
+    later = [begin | {"t_ms": 9_100}, hello | {"t_ms": 9_600}, snap | {"t_ms": 13_800}]
+    assert slowest_answer_ms(trace_of(history(), "yard[0]")) == 100
+    assert slowest_answer_ms(trace_of([*history(), *later], "yard[0]")) == 4_200
+    assert slowest_answer_ms(trace_of([begin, hello, *later[:2]], "yard[0]")) == 0
+    assert slowest_answer_ms(trace_of([begin, snap, hello, hello, snap | {"t_ms": 1_000}, *rest], "yard[0]")) == 400
+
+
+@pytest.mark.parametrize(("answer_ms", "is_busy"), [(700, False), (4_000, True)])
+def test_differences_on_a_busy_machine_are_told_as_such(
+    capsys: pytest.CaptureFixture[str], answer_ms: int, is_busy: bool
+) -> None:
+    begin, hello, snap, *_ = history()
+    sides: list[Any] = []
+    for kind, records in (("simulated", [begin, hello]), ("virtual", [begin, hello, snap | {"t_ms": answer_ms}])):
+        text = "\n".join(json.dumps(record) for record in ({"kind": "header"}, *records))
+        sides.append((kind, SimpleNamespace(history_jsonl=text, result=SimpleNamespace(id="a.yaml"))))
+    plan: Any = SimpleNamespace(devices=[SimpleNamespace(name="yard[0]")])
+    assert not _told(plan, sides[0], sides[1], 2_000)
+    assert ("took up to 0 ms (simulated), 3400 ms (virtual)" in capsys.readouterr().out) is is_busy
+
+
 def in_order(*places: int) -> list[dict[str, Any]]:
     """The history with its messages in another order, and at the times of that order."""
     begin, *messages = history()
@@ -121,7 +147,7 @@ def test_what_is_repeated_may_cross_with_what_comes_the_other_way() -> None:
 
 def told(*words: str) -> list[Any]:
     """A wake in which the device sends chunks (`2`) and is told `missing`, `ok` or `done`, 20 ms apart."""
-    answers = {
+    answers: dict[str, dict[str, Any]] = {
         "missing": {"missing_chunks": [0, 1]},
         "ok": {"ACK_OK": {}},
         "done": {"ACK_OK": {"next_wake_time": "3:00AM"}},
