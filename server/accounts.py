@@ -263,8 +263,12 @@ async def _check_guard(connection: Connection) -> None:
 async def _company(connection: Connection, name: str) -> UUID:
     rows = await connection.fetch(ACCOUNTS["company_by_name"], name)
     if len(rows) != 1:
-        found = "none" if not rows else f"{len(rows)}"
-        raise AccountRefused(f"company {name!r}: {found} of that name in the table companies, needed is one")
+        if rows:
+            raise AccountRefused(f"company {name!r}: {len(rows)} of that name in the table companies, needed is one")
+        raise AccountRefused(
+            f"company {name!r}: none of that name in the table companies; make it first, as by `wakestorm db shell`: "
+            "INSERT INTO companies (company_name) VALUES ('...')"
+        )
     company_id: UUID = rows[0]["company_id"]
     return company_id
 

@@ -123,6 +123,12 @@ class Videos:
             rows = await connection.fetch(VIDEOS["list_malls"], start.created_at, start.id, limit)
         return [record(Mall, row) for row in rows]
 
+    async def mall(self, mall_id: UUID) -> Mall | None:
+        """None where there is none."""
+        async with self._transaction() as connection:
+            row = await connection.fetchrow(VIDEOS["read_mall"], mall_id)
+        return None if row is None else record(Mall, row)
+
     async def delete_mall(self, mall_id: UUID) -> bool:
         """The mall with its pins and videos; their bytes go with the next sweeps. False where there is none."""
         async with self._transaction() as connection:

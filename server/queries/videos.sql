@@ -15,6 +15,9 @@ INSERT INTO camera_pins (id, mall_id, name)
 SELECT $1, m.id, $3 FROM malls m WHERE m.id = $2 FOR KEY SHARE
 RETURNING *;
 
+-- name: read_mall
+SELECT * FROM malls WHERE id = $1;
+
 -- name: list_pins
 SELECT * FROM camera_pins WHERE mall_id = $1 AND (created_at, id) > ($2, $3) ORDER BY created_at, id LIMIT $4;
 

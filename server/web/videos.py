@@ -87,8 +87,10 @@ def mall_routes(app: App) -> APIRouter:
             raise Problem(404, f"no mall {mall_id}")
         return pin
 
-    @router.get("/malls/{mall_id}/pins", responses=problems(422, 503))
+    @router.get("/malls/{mall_id}/pins", responses=problems(404, 422, 503))
     async def list_pins(mall_id: UUID, limit: Limit = 100, after: After = None) -> Page[Pin]:
+        if await app.videos.videos.mall(mall_id) is None:
+            raise Problem(404, f"no mall {mall_id}")
         return page_of(await app.videos.videos.pins(mall_id, place_of(after), limit + 1), limit)
 
     @router.delete("/pins/{pin_id}", status_code=204, responses=problems(404, 422, 503))
@@ -146,8 +148,10 @@ def job_routes(app: App) -> APIRouter:
     """Background jobs: what they have come to, new ones, cancelling."""
     router = APIRouter(tags=["jobs"])
 
-    @router.get("/videos/{video_id}/jobs", responses=problems(422, 503))
+    @router.get("/videos/{video_id}/jobs", responses=problems(404, 422, 503))
     async def list_jobs(video_id: UUID) -> list[Job]:
+        if await app.videos.videos.video(video_id) is None:
+            raise Problem(404, f"no video {video_id}")
         return await app.videos.jobs.jobs_of(video_id)
 
     @router.post("/videos/{video_id}/jobs", status_code=201, responses=problems(400, 404, 409, 422, 503))

@@ -18,11 +18,14 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from harness.bench.postgres import ClusterProcess, run_blocking
 from harness.bench.template import ensure_template
+from server.web.charts import Fleet
 from server.wire.states import Role
 from simulator.camera import render
-from tests.browser.test_pages import CHROMIUM, PAGES, Do, served, sign_in
+from tests.browser.test_pages import CHROMIUM, PAGES, Do, served, sign_in, upload_picture, upload_video
 from tests.conftest import Database
 from tests.support.originals_world import Rig
+from tests.support.video_files import video
+from tests.support.videos_world import run_jobs
 from tests.support.web_world import add_user
 
 DESK, PHONE = {"width": 1200, "height": 760}, {"width": 390, "height": 780}
@@ -139,8 +142,11 @@ def every_page(browser: Browser, address: str, folder: Path, state: str) -> None
     for scheme in ("light", "dark"):
         for name, size in (("desk", DESK), ("phone", PHONE)):
             page = _page(browser, address, scheme, size)
-            wanted = {path.strip("/"): path for path in PAGES}
+            wanted = {path.strip("/"): path for path in PAGES} | {"resolved": "/alerts?show=resolved"}
             if state != "empty":
+                for title, thing in (("projects", "Yard, May"), ("videos", "gate.mp4")):
+                    page.goto(f"/{title}")
+                    wanted[title[:-1]] = page.get_by_role("link", name=thing).get_attribute("href") or ""
                 page.goto("/devices?search=Yard")
                 wanted["device"] = page.get_by_role("link", name="Yard", exact=True).get_attribute("href") or ""
                 wanted["device-history"] = f"{wanted['device']}/wakes"
@@ -149,6 +155,13 @@ def every_page(browser: Browser, address: str, folder: Path, state: str) -> None
                 page.screenshot(path=folder / f"{state}-{scheme}-{name}-{title}.png", full_page=state != "large")
             page.goto("/devices?search=nobody")
             page.screenshot(path=folder / f"{state}-{scheme}-{name}-nothing-found.png")
+            if state != "empty":
+                page.goto(wanted["device"])
+                page.get_by_role("button", name="Retry All Failed Images").click()
+                page.screenshot(path=folder / f"{state}-{scheme}-{name}-question.png")
+            page.context.clear_cookies()
+            sign_in(page, "ada nobody")
+            page.screenshot(path=folder / f"{state}-{scheme}-{name}-sign-in.png")
 
 
 def main() -> None:
@@ -169,9 +182,20 @@ def _take(browser: Browser, address: str, folder: Path, do: Do, *, is_all: bool)
     if not is_all:
         shown_in_documents(browser, address, folder)
         return
+    page = _page(browser, address, "light", DESK)
+    upload_picture(page, render("B8F862F9C100", 1, 1, 14_000))
+    upload_video(page, video(frames=20, width=640, height=480))
+    do(run_jobs)
+    do(_forget_figures)
     every_page(browser, address, folder, "little")
     do(much)
+    do(_forget_figures)
     every_page(browser, address, folder, "large")
+
+
+async def _forget_figures(rig: Rig) -> None:
+    """Charts are counted anew at once."""
+    rig.app.asgi().site.fleet = Fleet(rig.app)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,14 @@ class StandingClock(HandClock):
             await asyncio.get_running_loop().create_future()
 
 
+async def run_jobs(rig: Rig) -> None:
+    """What the watch does at a look; returns when the jobs that it sent have been worked on, by the server itself."""
+    side = rig.app.videos
+    await side.watch.look()
+    tasks = list(side._carrier._tasks)  # type: ignore[attr-defined]
+    await asyncio.gather(*tasks)
+
+
 @dataclass(eq=False)
 class Yard:
     """A rig with one mall and its pin."""
@@ -73,11 +81,8 @@ class Yard:
         return await self.complete(upload)
 
     async def run_jobs(self) -> None:
-        """What the watch does at a look; returns when the jobs that it sent have ended."""
-        side = self.rig.app.videos
-        await side.watch.look()
-        tasks = list(side._carrier._tasks)  # type: ignore[attr-defined]
-        await asyncio.gather(*tasks)
+        """As the function of that name."""
+        await run_jobs(self.rig)
 
     async def sweep(self) -> None:
         """Two days later, as the monitor does it."""
