@@ -52,7 +52,7 @@ class Asked:
 
 
 @dataclass(slots=True)
-class _Visit:
+class Visit:
     """Somebody who looks at pages."""
 
     bench: GuardedBench
@@ -126,13 +126,13 @@ async def _started(tell: Tell, cluster: Cluster | None) -> AsyncIterator[Guarded
             await bench.stop()
 
 
-async def _visit(bench: GuardedBench, name: str, runs: int, *of: str) -> _Visit:
+async def _visit(bench: GuardedBench, name: str, runs: int, *of: str) -> Visit:
     """A new user, signed in."""
     await bench.command("user", "add", name, *of, "--password-stdin", given=PASSWORD)
-    return _Visit(bench, as_header(await bench.signed_in(name, {})), runs)
+    return Visit(bench, as_header(await bench.signed_in(name, {})), runs)
 
 
-async def _for_all(visit: _Visit, devices: int) -> list[Asked]:
+async def _for_all(visit: Visit, devices: int) -> list[Asked]:
     number = devices // 3
     number += name_of(number) is None
     name, mac = name_of(number) or "", mac_of(number)
@@ -153,7 +153,7 @@ async def _for_all(visit: _Visit, devices: int) -> list[Asked]:
     ]
 
 
-async def _for_one(visit: _Visit) -> list[Asked]:
+async def _for_one(visit: Visit) -> list[Asked]:
     name = name_of(1) or ""
     device_id = await _id_of(visit, name)
     others = name_of(2) or ""
@@ -168,6 +168,6 @@ async def _for_one(visit: _Visit) -> list[Asked]:
     ]
 
 
-async def _id_of(visit: _Visit, name: str) -> str:
+async def _id_of(visit: Visit, name: str) -> str:
     rows = json.loads(await visit.get(f"/api/v1/devices?search={quote(name)}"))["items"]
     return next(str(row["device_id"]) for row in rows if row["device_name"] == name)

@@ -160,7 +160,7 @@ def every_page(browser: Browser, address: str, folder: Path, state: str) -> None
                 page.get_by_role("button", name="Retry All Failed Images").click()
                 page.screenshot(path=folder / f"{state}-{scheme}-{name}-question.png")
             page.context.clear_cookies()
-            sign_in(page, "ada nobody")
+            sign_in(page, f"nobody-{state}-{scheme}-{name}")
             page.screenshot(path=folder / f"{state}-{scheme}-{name}-sign-in.png")
 
 
