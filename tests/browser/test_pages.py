@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import shutil
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -31,6 +33,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH: apt-get install chromium"),
 ]
 
+GATE_MAC = "B8F862000002"
 Do = Callable[[Callable[[Rig], Coroutine[Any, Any, Any]]], Any]
 
 
@@ -105,7 +108,13 @@ def test_a_person_finds_a_failed_image_and_retries_it(migrated_database: Databas
         return yard, gate
 
     async def stuck(rig: Rig) -> None:
-        await add_image(rig, gate, "image_5.jpg", "receiving", 0)
+        """What the server hears of a camera whose power goes in the middle of a photo."""
+        taken = {"image_name": "image_5.jpg", "image_size": 3_000, "total_chunk_count": 3, "max_chunks_size": 1_000}
+        chunk = {"image_name": "image_5.jpg", "chunk_id": 0, "payload": base64.b64encode(bytes(1_000)).decode()}
+        intake = asyncio.create_task(rig.app.intake.run())
+        for channel, said in (("status", {"status": "Alive", "pendingImg": 0}), ("data", taken), ("data", chunk)):
+            await rig.app.intake.handle(f"ESP32CAM/{GATE_MAC}/{channel}", json.dumps(said).encode())
+        intake.cancel()
 
     with served(migrated_database) as (address, do), browsing(address) as new_page:
         yard, gate = do(prepared)
@@ -117,6 +126,10 @@ def test_a_person_finds_a_failed_image_and_retries_it(migrated_database: Databas
         expect(other.get_by_text("pending")).to_have_count(0)
         do(stuck)
         expect(other.get_by_text("[1 pending]")).to_be_visible(timeout=20_000)
+        (image,) = do(
+            lambda rig: rig.rows("SELECT status, received_chunks FROM device_images WHERE device_id = $1", gate)
+        )
+        assert (image["status"], image["received_chunks"]) == ("receiving", 1)
         row.get_by_role("link", name="Yard").click()
         page.get_by_role("button", name="Retry All Failed Images").click()
         dialog = page.get_by_role("dialog", name="Retry 2 failed images?")
