@@ -86,9 +86,9 @@ def aimed(selection: Selection, file: Path) -> Aim:
     )
 
 
-def refused_unseen(plans: Sequence[Plan], target: Target) -> list[Mistake]:
+def refused_unseen(plan: Plan, target: Target) -> list[Mistake]:
     """What no database has to be asked for; for `wakestorm lint`."""
-    return [mistake for plan in plans for mistake in refusals_of_target(plan, target, START_DEFAULT_MS)]
+    return refusals_of_target(plan, target, START_DEFAULT_MS)
 
 
 async def _asked(seen: TargetSeen, plans: Sequence[Plan]) -> tuple[dict[str, list[Mistake]], set[str]]:

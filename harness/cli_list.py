@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from harness.bench_refusals import faults_of, refusals_of_bench, refuse_impossible
+from harness.bench_refusals import faults_of, refusals_of_bench
 from harness.dut.boards_of_run import LOOPBACK, duts_of
 from harness.dut.kinds import refusals
-from harness.errors import ScenarioError, UsageError
+from harness.errors import Mistake, ScenarioError, UsageError, once_for_all_cases
 from harness.fitting import fitting
 from harness.jsonable import json_line
 from harness.plan import Plan, plans_of
@@ -28,7 +29,8 @@ def lint_command(
     if target is not None:
         _refuse_for_target(plans, target)
     elif bench is not None and bench != "external" and not dut:
-        refuse_impossible(plans, bench)
+        name = bench
+        _refuse(plans, lambda plan: refusals_of_bench(plan, name))
     if dut:
         _refuse_for_devices(plans, dut, boards, bench)
     cases = sum(len(scenario.cases) for scenario, _ in loaded)
@@ -40,21 +42,20 @@ def _refuse_for_devices(plans: Sequence[Plan], dut: str, boards: Path, bench: Be
     """What the devices can't do, and what the bench can't do that they need."""
     duts = duts_of(dut, boards, LOOPBACK)
     where = bench or ("processes" if duts.is_real_time else "embedded")
-    found = [
-        mistake
-        for plan in plans
-        for mistake in (*refusals(plan, duts, where), *refusals_of_bench(plan, faults_of(where)))
-    ]
-    if found:
-        raise ScenarioError(dict.fromkeys(found))
+    _refuse(plans, lambda plan: [*refusals(plan, duts, where), *refusals_of_bench(plan, faults_of(where))])
 
 
 def _refuse_for_target(plans: Sequence[Plan], file: Path) -> None:
     from harness.aiming import refused_unseen
     from harness.target import read_target
 
-    found = refused_unseen(plans, read_target(file))
-    found += [mistake for plan in plans for mistake in refusals_of_bench(plan, "processes")]
+    target = read_target(file)
+    _refuse(plans, lambda plan: [*refused_unseen(plan, target), *refusals_of_bench(plan, "processes")])
+
+
+def _refuse(plans: Sequence[Plan], judge: Callable[[Plan], Iterable[Mistake]]) -> None:
+    """Raises ScenarioError with everything against the plans; what cases have in common once, with their number."""
+    found = once_for_all_cases(map(judge, plans), Counter(plan.path for plan in plans))
     if found:
         raise ScenarioError(found)
 

@@ -5,8 +5,9 @@ Every error knows its exit code and fits on one screen; a docstring is the messa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import ClassVar
 
@@ -56,6 +57,21 @@ class Mistake:
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}: {self.path}: " if self.path else f"{self.file}:{self.line}: "
         return f"{place}{self.reason} ({self.hint})" if self.hint else f"{place}{self.reason}"
+
+
+def once_for_all_cases(of_plans: Iterable[Iterable[Mistake]], cases: Mapping[str, int]) -> list[Mistake]:
+    """What several cases of a file's matrix have in common is said once, with their number; `cases` is file -> all."""
+    counts = Counter(mistake for mistakes in of_plans for mistake in dict.fromkeys(mistakes))
+    return [
+        replace(mistake, reason=f"{mistake.reason} [in {_share(count, cases[mistake.file])} cases]")
+        if cases.get(mistake.file, 1) > 1
+        else mistake
+        for mistake, count in counts.items()
+    ]
+
+
+def _share(count: int, cases: int) -> str:
+    return f"all {cases}" if count == cases else f"{count} of {cases}"
 
 
 class ScenarioError(WakestormError):

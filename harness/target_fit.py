@@ -79,19 +79,26 @@ def _of_scenario(plan: Plan, target: Target, start_default_ms: int) -> Iterator[
         yield nowhere, f"the scenario wants {plan.servers} servers; how many there are is the target's own", OWN_BENCH
     if plan.start_ms != start_default_ms:
         yield nowhere, "the scenario has a time of its own (start); the target's clock can not be moved", OWN_BENCH
+    groups: set[str] = set()
     for device in plan.devices:
-        yield from _of_device(device, target, nowhere)
+        if device.group not in groups:  # the others are like it
+            yield from _of_group(device, target, nowhere)
+        groups.add(device.group)
+        yield from _of_mac(device, nowhere)
 
 
-def _of_device(device: PlannedDevice, target: Target, place: Place) -> Iterator[_Refusal]:
+def _of_group(device: PlannedDevice, target: Target, place: Place) -> Iterator[_Refusal]:
     dialect = profile_of(device).dialect
     if dialect not in target.devices.dialects:
         allowed = ", ".join(target.devices.dialects)
-        yield place, f"{device.name} speaks {dialect}, the target takes {allowed}", "devices.dialects of the target"
+        yield place, f"{device.group} speaks {dialect}, the target takes {allowed}", "devices.dialects of the target"
     if device.provisioning != "mapped":
-        yield place, f"{device.name} is {device.provisioning}: how devices are admitted is the target's own", OWN_BENCH
+        yield place, f"{device.group} is {device.provisioning}: how devices are admitted is the target's own", OWN_BENCH
     if device.cron != cron_of_interval(device.interval_ms):
-        yield place, f"{device.name} has a wake schedule that the server would have to know", OWN_BENCH
+        yield place, f"{device.group} has a wake schedule that the server would have to know", OWN_BENCH
+
+
+def _of_mac(device: PlannedDevice, place: Place) -> Iterator[_Refusal]:
     if not device.mac.startswith(MAC_PREFIX) or device.mac[8:] != f"{device.index:04X}":
         reason = f"{device.name} has the id {device.mac}; before a target cameras have ids of a range of their own"
         yield place, reason, "leave out `mac`"

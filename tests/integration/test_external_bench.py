@@ -199,6 +199,13 @@ def test_lint_says_what_a_target_does_not_allow_without_asking_it(
     assert exit_code_of(["lint", "--target", "target.toml", scenario(tmp_path, "photo", PHOTO)]) == 0
     assert exit_code_of(["lint", "--target", "target.toml", scenario(tmp_path, "crash", CRASH)]) == 64
     assert "mine/crash.yaml:7: steps[1].server: server: crash" in capsys.readouterr().err
+    cases = CRASH.replace("devices:", "matrix: {n: [1, 2, 3]}\ndevices:").replace("count: 1,", 'count: "${n}",')
+    assert exit_code_of(["lint", "--target", "target.toml", scenario(tmp_path, "cases", cases)]) == 64
+    said = capsys.readouterr().err
+    assert said.count("server: crash") == 1 and "[in all 3 cases]" in said
+    waiting = cases.replace("server: crash", 'advance: "${n}0s"')
+    assert exit_code_of(["lint", "--target", "target.toml", scenario(tmp_path, "some", waiting)]) == 64
+    assert "[in 1 of 3 cases]" in capsys.readouterr().err
 
 
 def test_the_reference_server_is_a_target_too(tmp_path: Path, migrated_database: Any) -> None:
