@@ -13,6 +13,7 @@ from harness.plan_steps import (
     Http,
     InsertRows,
     MessageSubject,
+    Migrate,
     PhotosSubject,
     QueueSubject,
     RunSql,
@@ -36,7 +37,7 @@ def blame_of(step: StepPlan | None, error: BaseException | None = None, troubles
     if isinstance(known, Blame):
         return known
     match step:
-        case None | Call() | Http():
+        case None | Call() | Http() | Migrate():
             return Blame.SERVER
         case Expect(subject=subject):
             return _of_subject(subject)

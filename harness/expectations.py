@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from harness.bench import Bench
 from harness.differences import json_differences, row_differences, row_words, shown_value
 from harness.history import Record
-from harness.ledger import LedgerEntry, LedgerTotals, totals
+from harness.ledger import LedgerEntry, Outcome, totals
 from harness.matching import RowsMismatch, cell_matches, json_contains, json_equals, rows_mismatch
 from harness.message_words import message_words
 from harness.observe import ROWS_MAX, Observer, Row, shown
@@ -37,6 +37,9 @@ WANTED_LENGTH_CHARS_MAX = 400
 ROWS_NAMED_MAX = 10
 _CHANNELS = {"status": "status", "data": "data", "cmd": "cmd", "ack": "ack", "retry": "commands/retry"}
 
+DEVICES_NAMED_MAX: Final = 3
+_FINE: Final = (Outcome.STORED, Outcome.REFUSED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -51,6 +54,8 @@ class Finding:
     """Those that the expectation names."""
     t_ms: int | None = None
     """When it was found, where that is not now."""
+    device: str = ""
+    """The one that it is about, where not the step says so."""
 
     def at(self, t_ms: int) -> Finding:
         """The same, found at that scenario time."""
@@ -221,7 +226,7 @@ def _nearest(world: World, subject: MessageSubject, others: Sequence[Record]) ->
     if wanted is None or not near:
         return "" if wanted is None or not others else "; none on that topic"
     told = [(json_differences(wanted, record.fields.get("payload"), exact=exact), record) for record in near]
-    parts, record = min(told, key=lambda item: len(item[0]))
+    parts, record = min(told, key=lambda item: (len(item[0]), sum("is not there" in part for part in item[0])))
     return f"\nnearest, at {stamp(record.t_ms)}: {'; '.join(parts[:4])}"
 
 
@@ -290,7 +295,8 @@ def _logs(world: World, subject: LogSubject, since: int) -> Finding:
 
 def _ledger(world: World, subject: LedgerSubject, entries: Sequence[LedgerEntry]) -> Finding:
     names = world.device_names(subject.devices)
-    sums = totals(entry for entry in entries if names is None or entry.device in names)
+    meant = [entry for entry in entries if names is None or entry.device in names]
+    sums = totals(meant)
     wrong = {
         column: getattr(sums, column)
         for column, wanted in subject.columns.items()
@@ -300,11 +306,12 @@ def _ledger(world: World, subject: LedgerSubject, entries: Sequence[LedgerEntry]
         holds=not wrong,
         expected="ledger " + ", ".join(f"{column} {wanted}" for column, wanted in subject.columns.items()),
         found=", ".join(f"{column} {number}" for column, number in wrong.items()) or "so",
-        hint=_ledger_hint(sums) if wrong else "",
+        hint=_ledger_hint(meant) if wrong else "",
+        device=next((entry.device for entry in meant if entry.outcome not in _FINE), ""),
     )
 
 
-def _ledger_hint(sums: LedgerTotals) -> str:
+def _ledger_hint(entries: Sequence[LedgerEntry]) -> str:
     """What became of the photos that a bare number hides."""
     ends = {
         "refused": "refused: no sound JPEG when the camera took it, and rightly not stored",
@@ -312,14 +319,20 @@ def _ledger_hint(sums: LedgerTotals) -> str:
         "lost_by_device": "lost by the device: gone with its card",
         "unexpected": "unexpected: in the database, and no capture explains it",
     }
-    return "; ".join(f"{getattr(sums, name)} {words}" for name, words in ends.items() if getattr(sums, name))
+    found = {name: [entry.device for entry in entries if entry.outcome.value == name] for name in ends}
+    return "; ".join(
+        f"{len(devices)} {ends[name]} ({', '.join(list(dict.fromkeys(devices))[:DEVICES_NAMED_MAX])})"
+        for name, devices in found.items()
+        if devices
+    )
 
 
 def _per_device(world: World, devices: Sequence[int], what: str, wanted: Any, number_of: Any) -> Finding:
     numbers = {world.bench.duts[number].planned.name: number_of(world.bench.duts[number]) for number in devices}
     wrong = {name: number for name, number in numbers.items() if number not in wanted}
     found = ", ".join(f"{name} has {number}" for name, number in (wrong or numbers).items())
-    return Finding(holds=not wrong, expected=f"{_many(wanted, what)} on each device", found=found)
+    about = next(iter(wrong), "")
+    return Finding(holds=not wrong, expected=f"{_many(wanted, what)} on each device", found=found, device=about)
 
 
 async def http_finding(bench: Bench, exchange: HttpExchange) -> Finding:

@@ -57,8 +57,8 @@ _COUNTED: Final = frozenset({"received_chunks"})
 POWER_LOST: Final = "power lost"
 """What a device says where a fault has said so already."""
 
-_HARMLESS: Final = ("start", "started", "resume", "settled")
-_ENDS: Final = ("crash", "stop", "pause")
+HARMLESS: Final = ("start", "started", "resume", "settled")
+ENDS: Final = ("crash", "stop", "pause")
 MORE_LENGTH_CHARS_MAX: Final = 300
 
 
@@ -105,9 +105,9 @@ class _Standing:
             self._asleep.discard(record.who)
         elif record.kind == "server" and record.who.startswith("server"):
             action = str(record.fields.get("action", ""))
-            if action.startswith(_HARMLESS):
+            if action.startswith(HARMLESS):
                 self._down[record.who] = False
-            elif action.startswith(_ENDS):
+            elif action.startswith(ENDS):
                 self._down[record.who] = True
 
     def held(self, move: Move | None, record: Record) -> Move | None:
@@ -264,7 +264,10 @@ def _struck_words(actions: Sequence[Any]) -> str:
         return "lost on its way"
     if isinstance(actions[-1], int):
         return f"{actions[-1]} copies"
+    if actions[0] == "delay":
+        return f"arrives {actions[-1]} later"
     words = {
+        "change": "changed on its way",
         "poweroff": "then power loss",
         "cut": "then cut",
         "deliverpart": "only a part arrives",
@@ -278,14 +281,14 @@ def _struck_words(actions: Sequence[Any]) -> str:
     copies = sum(action == "deliver" for action in actions)
     if "begin" in actions:
         return "a fault begins"
-    return f"{copies} copies" if copies > 1 else "changed or late"
+    return f"{copies} copies" if copies > 1 else "goes through"
 
 
 def _act(record: Record) -> tuple[Lane, Lane, str, Tone]:
     """What befell server, broker or database; `record.who` names the place, such as server0."""
     lane: Lane = "broker" if record.who == "broker" else "database" if record.who == "database" else "server"
     action = str(record.fields.get("action", ""))
-    tone: Tone = "heal" if action.startswith(_HARMLESS) else "fault"
+    tone: Tone = "heal" if action.startswith(HARMLESS) else "fault"
     return lane, lane, f"{record.who}: {action.replace('_', ' ')}", tone
 
 

@@ -20,13 +20,14 @@ GAP_MS: Final = 10 * 60_000
 WIDTH_MAX: Final = STAMP_WIDTH + SPANS[0] + SPANS[1] + 3
 NOTE_WIDTH: Final = SPANS[1] - 4
 NOTE_LINES_MAX: Final = 4
+LOGGED: Final = ("error:", "warning:")
 AFTERWARDS: Final = 2
 """Lines that are shown of what came after the last thing that was found wrong."""
 
 
 def text_diagram(moves: Sequence[Move], limit: int = 40) -> tuple[str, ...]:
     """The diagram's lines; the database's lifeline is left out where nothing is known of it."""
-    told = [move for move in moves if move.tone != "step"]
+    told = _logged_once([move for move in moves if move.tone != "step"])
     wrong = max((index for index, move in enumerate(told) if move.tone == "bad"), default=len(told))
     picked = shortened(told[: wrong + 1 + AFTERWARDS], limit)
     if not picked:
@@ -43,6 +44,28 @@ def text_diagram(moves: Sequence[Move], limit: int = 40) -> tuple[str, ...]:
         lines.append(_line(replace(move, label=first), has_rows))
         lines += [_joined_note(text, has_rows) for text in further]
     return tuple(lines)
+
+
+def _logged_once(moves: Sequence[Move]) -> list[Move]:
+    """A log line that comes again and again stands once, with how often, until something else happens."""
+    kept: list[Move] = []
+    times: list[int] = []
+    places: dict[str, int] = {}
+    for move in moves:
+        is_log = move.source == move.target and move.label.startswith(LOGGED)
+        if is_log and move.label in places:
+            times[places[move.label]] += 1
+            continue
+        if is_log:
+            places[move.label] = len(kept)
+        else:
+            places.clear()
+        kept.append(move)
+        times.append(1)
+    return [
+        move if count == 1 else replace(move, label=move.label.replace(":", f", {count} times:", 1))
+        for move, count in zip(kept, times, strict=True)
+    ]
 
 
 def _labels(move: Move) -> list[str]:

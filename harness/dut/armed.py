@@ -41,6 +41,8 @@ def struck(actions: Sequence[LinkAction], event: str, payload: bytes) -> list[An
     match actions:
         case [Deliver(parcel=parcel, after_ms=0)] if parcel.payload == payload and parcel.point.event == event:
             return None
+        case [Deliver(parcel=parcel, after_ms=after_ms)] if parcel.point.event == event:
+            return ["change"] if parcel.payload != payload else ["delay", f"{after_ms} ms"]
     what = [type(action).__name__.lower() for action in actions]
     return what if len(what) < 4 else [what[0], len(what)]
 

@@ -1,4 +1,4 @@
-"""Ten kinds of failing scenarios: the first screen of each names the cause, and nothing is wider than a terminal."""
+"""Kinds of failing scenarios: the first screen of each names the cause, and nothing is wider than a terminal."""
 
 from __future__ import annotations
 
@@ -23,11 +23,17 @@ CAUSES = {
     "03-answer-that-never-comes": ("none on that topic", "X## metadata.sent: lost on its way"),
     "04-wrong-value-in-a-message": ('ACK_OK.next_wake_time is "3:00AM"', "00:00:01.840"),
     "05-rule-broken-meanwhile": ("it did not hold always", "image_1 4/10", "!!! here it did not hold"),
-    "06-damaged-photo": ("stored 0, damaged 1", "X## chunk[1].sent"),
-    "07-server-down": ("yard[2] has 0", "server0: stopped X", "held: HELLO", "no answer to HELLO"),
+    "06-damaged-photo": ("stored 0, damaged 1", "X## chunk[1].sent: changed on its w"),
+    "07-server-down": (
+        "yard[2] has 0",
+        "server0: stopped X",
+        "held: HELLO",
+        "server0: stopped at 00:00:00.140, and not up again",
+    ),
     "08-http-answer": ("404 {", "> 5 |", "/api/v1/projects/00000000"),
     "09-function-result": ("can_resume true", "0 rows", "fn_check_image_resumable gives"),
-    "10-cut-and-copies": ("ledger stored 2, recovered 0", "then cut"),
+    "11-one-line-is-dead": ("pending: still on the card (yard[1])", "blackhole begins", "takes image_1, offline"),
+    "10-cut-and-copies": ("ledger stored 2, recovered 0", "then cut", "cam[0]: awake at this moment"),
 }
 
 

@@ -105,6 +105,7 @@ def test_names_of_the_fail_list_are_those_of_the_language() -> None:
         ("expect: {rows: {table: devices, count: 1}}", Blame.SERVER),
         ("send: {topic: a/b/c, text: x}", Blame.HARNESS),
         ("console: {who: yard, write: status}", Blame.FIRMWARE),
+        ("migrate: {sql: DELETE FROM devices}", Blame.SERVER),
     ],
 )
 def test_a_step_points_at_somebody(step: str, blame: Blame) -> None:

@@ -185,3 +185,26 @@ def test_ranges_name_each_number_once(numbers: list[int]) -> None:
         first, _, last = part.partition("..")
         named += range(int(first), int(last or first) + 1)
     assert named == sorted(set(numbers))
+
+
+def test_a_log_line_that_comes_again_and_again_stands_once_until_something_else_happens() -> None:
+    told = [
+        Move(1, "server", "server", "error: no database"),
+        Move(1, "server", "server", "warning: lost"),
+        Move(2, "server", "server", "error: no database"),
+        Move(3, "device", "device", "sleeps"),
+        Move(4, "server", "server", "error: no database"),
+    ]
+    words = ["|-- error, 2 times: no", "|-- warning: lost", "|-- sleeps", "|-- error: no database"]
+    lines = [line for line in text_diagram(told) if "|--" in line]
+    assert [word in line for word, line in zip(words, lines, strict=True)] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("actions", "words"), [(["change"], "changed on its way"), (["delay", "5000 ms"], "arrives 5000 ms later")]
+)
+def test_what_became_of_a_message_is_said_in_words(actions: list[str], words: str) -> None:
+    history = History(HEADER)
+    history.append(3, "fault", "yard[0]", address="chunk[1].sent", actions=actions)
+    (move,) = moves_of(history.with_asides(), "yard[0]")
+    assert move.label == f"chunk[1].sent: {words}"
