@@ -33,7 +33,7 @@ CAUSES = {
     "08-http-answer": ("404 {", "> 5 |", "/api/v1/projects/00000000"),
     "09-function-result": ("can_resume true", "0 rows", "fn_check_image_resumable gives"),
     "11-one-line-is-dead": ("pending: still on the card (yard[1])", "blackhole begins", "takes image_1, offline"),
-    "10-cut-and-copies": ("ledger stored 2, recovered 0", "then cut", "cam[0]: awake at this moment"),
+    "10-cut-and-copies": ("ledger stored 2, recovered 0", "then cut", "cam[0]: awake"),
 }
 
 

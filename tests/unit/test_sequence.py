@@ -188,15 +188,21 @@ def test_ranges_name_each_number_once(numbers: list[int]) -> None:
 
 
 def test_a_log_line_that_comes_again_and_again_stands_once_until_something_else_happens() -> None:
-    told = [
-        Move(1, "server", "server", "error: no database"),
-        Move(1, "server", "server", "warning: lost"),
-        Move(2, "server", "server", "error: no database"),
-        Move(3, "device", "device", "sleeps"),
-        Move(4, "server", "server", "error: no database"),
+    said = [
+        (1, "error: no database"),
+        (1, "warning: lost"),
+        (2, "error: no database"),
+        (3, ""),
+        (4, "error: no database"),
     ]
-    words = ["|-- error, 2 times: no", "|-- warning: lost", "|-- sleeps", "|-- error: no database"]
-    lines = [line for line in text_diagram(told) if "|--" in line]
+    told = [
+        Move(t_ms=t_ms, source="server", target="server", label=label)
+        if label
+        else Move(t_ms=t_ms, source="device", target="device", label="sleeps")
+        for t_ms, label in said
+    ]
+    words = ["-- error, 2 times: no", "-- warning: lost", "-- sleeps", "-- error: no database"]
+    lines = [line for line in text_diagram(told) if "-- " in line]
     assert [word in line for word, line in zip(words, lines, strict=True)] == [True] * 4
 
 
