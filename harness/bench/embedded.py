@@ -111,6 +111,7 @@ class EmbeddedBench:
         self._failures: list[str] = []
         self.kept: dict[str, str] = {}
         self._names = {device.mac: device.name for device in plan.devices}
+        self._id_seed = {"wakestorm.id_seed": str(plan.seed)}
         self._admin = AsyncExitStack()
         self._superuser: asyncpg.Connection | None = None
         self._raw: RawLink | None = None
@@ -182,8 +183,8 @@ class EmbeddedBench:
         return await self._connect(READER)
 
     async def _connect(self, role: str) -> asyncpg.Connection:
-        dsn, path = self._cluster.dsn(self._database, role), {"search_path": SEARCH_PATH}
-        connection: asyncpg.Connection = await asyncpg.connect(dsn, server_settings=path, **CONNECTION)
+        dsn, names = self._cluster.dsn(self._database, role), {"search_path": SEARCH_PATH} | self._id_seed
+        connection: asyncpg.Connection = await asyncpg.connect(dsn, server_settings=names, **CONNECTION)
         await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
         return connection
 
@@ -205,7 +206,8 @@ class EmbeddedBench:
     async def _boot(self, server: ServerPlace) -> None:
         server.incarnation += 1
         with running_as(server.tag, server.host):
-            dsn, names = self._cluster.dsn(self._database, SERVER), {"application_name": server.tag}
+            dsn = self._cluster.dsn(self._database, SERVER)
+            names = {"application_name": server.tag} | self._id_seed
             pool = await open_pool(dsn, size=2, server_settings=names, **POOL)
             offload = new_inline_offload()
             parts = Parts(

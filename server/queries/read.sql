@@ -85,12 +85,13 @@ LEFT JOIN images i ON i.owner_id = known.device_id
 ORDER BY known.device_id, i.created_at, i.captured_at, i.image_id;
 
 -- name: due_commands
--- Commands in the order of delivery: priority, then time. One that was sent and never published is still to go out.
--- A command of a person may name its image in its payload, by id or by name.
+-- Commands in the order of delivery: priority, time, age of the photo: who retries all asks for them at one moment. One
+-- that was sent and never published is still to go out. A command of a person may name its image in its payload, by id
+-- or by name.
 SELECT c.command_id, c.device_id, c.command_type, c.status, c.command_payload, i.image_id, i.status AS image_status
 FROM device_commands c
 LEFT JOIN LATERAL (
-    SELECT i.image_id, i.status FROM device_images i
+    SELECT i.image_id, i.status, i.captured_at FROM device_images i
     WHERE i.image_id = c.device_image_id OR (
         c.device_image_id IS NULL AND i.device_id = c.device_id AND (
             i.image_id::text = c.command_payload ->> 'image_id' OR i.image_name = c.command_payload ->> 'image_name'
@@ -106,7 +107,7 @@ WHERE c.device_id = ANY($1::uuid[]) AND (
         AND (c.expires_at IS NULL OR c.expires_at > $2)
     )
 )
-ORDER BY c.device_id, c.priority DESC, c.scheduled_for NULLS FIRST, c.issued_at, c.command_id;
+ORDER BY c.device_id, c.priority DESC, c.scheduled_for NULLS FIRST, c.issued_at, i.captured_at, c.command_id;
 
 -- name: staged_chunks
 SELECT g.device_id, g.wire_image_name, g.chunk_index, g.data

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -21,7 +22,7 @@ from server.clock import SteppedClock
 from server.demo import chunks_of, picture
 from server.monitor import Tick, time_out
 from server.offload import InlineOffload
-from server.store import MONITOR, Store, open_pool
+from server.store import MONITOR, Store, Wanted, open_pool, views
 from tests.conftest import Database
 from tests.migration import support
 
@@ -123,6 +124,32 @@ def test_the_demo_starts_over_and_needs_no_schema_beforehand(database: Database)
 def test_the_demos_chunks_are_a_picture() -> None:
     chunks = chunks_of(picture())
     assert len(chunks) == 4 and b"".join(chunks).startswith(b"\xff\xd8") and chunks[3].endswith(b"\xff\xd9")
+
+
+# -- delivery -----------------------------------------------------------------------------------------
+
+
+def test_photos_that_are_retried_at_one_moment_are_asked_for_oldest_first(migrated_database: Database) -> None:
+    ages = (3, 1, 5, 0, 4, 2)
+
+    async def asked() -> tuple[list[UUID], list[UUID | None]]:
+        async with owned(migrated_database).connect(now=NOW) as owner:
+            device_id = await support.add_device(owner, "AABBCCDDEE00", next_wake_at=NOW)
+            made = {
+                age: await support.add_image(
+                    owner, device_id, f"image_{age}.jpg", captured_at=NOW - timedelta(hours=age), status="failed"
+                )
+                for age in ages
+            }
+            await owner.execute("SELECT fn_retry_image_by_hand(image_id, 'somebody') FROM device_images")
+        wanted = Wanted(families={"AABBCCDDEE00": None}, commands=True)
+        async with store_of(migrated_database) as store, store.transaction(NOW) as connection:
+            found = await views(connection, wanted, NOW)
+        by_age = [made[age] for age in sorted(ages, reverse=True)]
+        return by_age, [command.image_id for command in found["AABBCCDDEE00"].commands]
+
+    oldest_first, in_order = run_blocking(asked())
+    assert in_order == oldest_first
 
 
 # -- one leader ---------------------------------------------------------------------------------------
