@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,6 +37,9 @@ from harness.target_view import TargetSeen, TheirTables, with_view
 
 START_DEFAULT_MS: Final = (START_DEFAULT - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 SHOWN_MACS_MAX: Final = 6
+DELETED: Final = "deleted from the target"
+"""How the words of a clean-up begin that left nothing."""
+
 PAGE_MACS: Final = 500
 """Cameras in one statement of the clean-up."""
 
@@ -60,13 +63,8 @@ def aimed(selection: Selection, file: Path) -> Aim:
     """Raises TargetError, ScenarioError, BenchUnavailable, and UsageError where the target must not be used."""
     target = read_target(file)
     plans = plans_for(selection)
-    seen = run_blocking(looked_at(target, file, file.read_text(encoding="utf-8-sig")))
-    refused, taken = run_blocking(_asked(seen, plans))
-
-    def against(plan: Plan) -> list[Mistake]:
-        found = refusals_of_target(plan, target, START_DEFAULT_MS, seen.tables)
-        return found or refused.get(scenario_id(plan), [])
-
+    seen = seen_target(file)
+    against, taken = judged(seen, plans)
     kept, left_out = fitting(plans, DutOrder(), "processes", named_files(selection.paths), against)
     free = free_macs(target.devices.mac_prefix, int(token()[:6], 16), taken)
     wanted = {scenario_id(plan) for plan in kept}
@@ -76,14 +74,31 @@ def aimed(selection: Selection, file: Path) -> Aim:
 
     return Aim(
         seen=seen,
-        plans=tuple(
-            replace(plan, checks=checks_for(plan, seen.tables))
-            for plan in plans_for(selection, macs=macs)
-            if scenario_id(plan) in wanted
-        ),
+        plans=tuple(aimed_plan(seen, plan) for plan in plans_for(selection, macs=macs) if scenario_id(plan) in wanted),
         left_out=left_out,
         earlier=len(taken),
     )
+
+
+def seen_target(file: Path) -> TargetSeen:
+    """Raises TargetError, BenchUnavailable, and UsageError where the target must not be used."""
+    return run_blocking(looked_at(read_target(file), file, file.read_text(encoding="utf-8-sig")))
+
+
+def judged(seen: TargetSeen, plans: Sequence[Plan]) -> tuple[Callable[[Plan], list[Mistake]], set[str]]:
+    """What the target has against each of the plans, and the MACs of wakestorm's range that are taken."""
+    refused, taken = run_blocking(_asked(seen, plans))
+
+    def against(plan: Plan) -> list[Mistake]:
+        found = refusals_of_target(plan, seen.target, START_DEFAULT_MS, seen.tables)
+        return found or refused.get(scenario_id(plan), [])
+
+    return against, taken
+
+
+def aimed_plan(seen: TargetSeen, plan: Plan) -> Plan:
+    """The plan with the checks that can be made of it there."""
+    return replace(plan, checks=checks_for(plan, seen.tables))
 
 
 def refused_unseen(plan: Plan, target: Target) -> list[Mistake]:
@@ -150,7 +165,7 @@ async def _cleaned(seen: TargetSeen, macs: Sequence[str]) -> list[str]:
             reasons = [await delete_own_rows(writer, seen.tables, page) for page in _pages(macs)]
         left = await _rows_of(connection, seen.tables, macs)
     if not left:
-        return [f"deleted from the target: {_counted(there)}"]
+        return [f"{DELETED}: {_counted(there)}"]
     return [f"could not delete everything: {next(filter(None, reasons), '')}", *_left_words(seen, macs, left)]
 
 

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Final
 
-from harness.bench.postgres import run_blocking
 from harness.bench.postgres_cluster import Cluster
 from harness.dut.kinds import DutOrder
 from harness.errors import BenchUnavailable, ScenarioError, UsageError
@@ -16,22 +15,31 @@ from harness.jobs import Job, Told, Unavailable
 from harness.machine import monotonic_s, token
 from harness.plan import Plan
 from harness.run_one import BenchKind, Surroundings, error_result
-from harness.suite import EXPLAINED_MAX, WALL_MAX_S, SuiteOptions, prepared
+from harness.suite import EXPLAINED_MAX, WALL_MAX_S, SuiteOptions, drop_database_of, surroundings
 from harness.suite_worker import Worker, working_folder
+from harness.target_view import TargetSeen
 from harness.verdict import Verdict
 
 LOG_TAIL_CHARS: Final = 4_000
 
 
 class Player:
-    """Plays plans one after another in a worker process; `close` ends it. Starts nothing before the first plan."""
+    """Plays plans one after another in a worker process; `close` ends it. Starts nothing before the first plan.
 
-    def __init__(self, cluster: Cluster, bench: BenchKind, duts: DutOrder | None = None) -> None:
-        self._cluster = cluster
+    Before a target the plans are those of `aiming.aimed_plan`, and the rows that they leave are the caller's to delete.
+    """
+
+    def __init__(self, home: Cluster | TargetSeen, bench: BenchKind, duts: DutOrder | None = None) -> None:
+        self._cluster = home if isinstance(home, Cluster) else None
         self._stack = ExitStack()
         self._folder = self._stack.enter_context(working_folder())
         self._errors_log = self._folder / "errors.log"
-        self._options = SuiteOptions(bench=bench, duts=duts or DutOrder(), errors_log=self._errors_log)
+        self._options = SuiteOptions(
+            bench=bench,
+            duts=duts or DutOrder(),
+            errors_log=self._errors_log,
+            target=home if isinstance(home, TargetSeen) else None,
+        )
         self._token = token()
         self._around: Surroundings | None = None
         self._worker: Worker | None = None
@@ -56,7 +64,13 @@ class Player:
             self.check([plan])
         if plan.path in self._wrong:
             raise self._wrong[plan.path]
-        return self.end(*self._begun(plan))
+        worker, job = self._begun(plan)
+        try:
+            return self.end(worker, job)
+        except BaseException:  # a Ctrl-C, too: whoever cleans up after it wants nobody to go on
+            if worker.job is not None:
+                self._lose(worker, job)
+            raise
 
     def begin(self, plan: Plan) -> tuple[Worker, Job]:
         """Begins a plan whose steps come over the worker's connection; `end` takes its verdict."""
@@ -105,7 +119,7 @@ class Player:
         self._stack.close()
 
     def _prepare(self, plans: Sequence[Plan]) -> Surroundings:
-        self._around = run_blocking(prepared(self._cluster, plans, self._options, f"ws_{self._token}_sql"))
+        self._around = surroundings(self._cluster, plans, self._options, f"ws_{self._token}_sql")
         return self._around
 
     def _outcome(self, worker: Worker, job: Job) -> ScenarioEnded:
@@ -136,4 +150,4 @@ class Player:
         """Whatever broke may have left something in that process: another one for the next plan."""
         self._worker = None
         worker.end(at_once=True)
-        run_blocking(self._cluster.drop_database(job.database))
+        drop_database_of(job)

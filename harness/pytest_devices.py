@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
 from harness.blame import Blame, first_cause
 from harness.dut.boards_of_run import LOOPBACK, duts_of, locked
 from harness.dut.console import Console
@@ -20,8 +22,6 @@ from harness.dut.virtual import VirtualBoard
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    import pytest
-
     from harness.events import ScenarioEnded
     from harness.pytest_steps import SteppedBench
     from harness.run_one import BenchKind
@@ -141,6 +141,11 @@ def opened_board(
         virtual.stop()
 
 
+def _skip_external(bench: BenchKind) -> None:
+    if bench == "external":
+        pytest.skip("the fixture `bench` plays on wakestorm's own server only; scenario files go before a target")
+
+
 class BenchFixture:
     """Plays scenarios in a worker process on the PostgreSQL of this pytest run."""
 
@@ -158,6 +163,7 @@ class BenchFixture:
         plans = self._plans(scenario, seed)
         order = duts_of(dut, Path(self._config.getoption("--wakestorm-boards")), LOOPBACK)
         bench: BenchKind = "processes" if order.is_real_time else self.kind
+        _skip_external(bench)
         refuse_for_devices(plans, order, bench)
         player = player_of(self._config, bench, order)
         with locked(order, "pytest"):
@@ -174,6 +180,7 @@ class BenchFixture:
         from harness.pytest_scenarios import player_of
         from harness.pytest_steps import SteppedBench
 
+        _skip_external(self.kind)
         return SteppedBench(player_of(self._config, self.kind), self.kind, scenario, seed=seed)
 
     def _plans(self, scenario: str | Path, seed: int | None) -> list[Any]:

@@ -27,12 +27,7 @@ if TYPE_CHECKING:
 _USES: Final = pytest.StashKey["list[BoardFixture]"]()
 _FIXTURES: Final = frozenset({"board", "dut", "duts", "bench"})
 _PACKAGES: Final = ("server", "simulator")
-_BENCHES: Final = ("embedded", "processes")
-_WHICH: Final = "write embedded or processes"
-_EXTERNAL: Final = (
-    "pytest does not aim at a target; `wakestorm run --bench external --target FILE` does, and leaves the same test "
-    "cases in runs/latest/junit.xml"
-)
+_BENCHES: Final = ("embedded", "processes", "external")
 _SUFFIXES: Final = (".yaml", ".yml")
 _READ_BYTES: Final = 262_144
 _MODELINE: Final = re.compile(rb"^#\s*yaml-language-server:\s*\$schema=\S*\bscenario\.schema\.json\s*$", re.MULTILINE)
@@ -53,7 +48,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--dut", metavar="KINDS", default="virtual", help="virtual, board:ID; several: virtual,virtual")
     group.addoption("--wakestorm-boards", metavar="FILE", default="boards.yaml", help="the inventory that names boards")
     group.addoption("--wakestorm-logs", metavar="DIR", default="", help="a console log for each board of each test")
-    group.addoption("--wakestorm-bench", metavar="embedded|processes", default="embedded", help="of scenarios")
+    group.addoption("--wakestorm-bench", metavar="BENCH", default="", help="embedded (default), processes or external")
+    group.addoption("--wakestorm-target", metavar="FILE", default="", help="your own server, for the external bench")
     group.addoption("--wakestorm-retries", metavar="N", type=int, default=0, help="attempts more for what fails")
     group.addoption("--wakestorm-flakes", metavar="FILE", default="", help="the flake ledger; obeys its quarantine")
     group.addoption("--wakestorm-seed", metavar="N", type=int, default=None, help="instead of the scenarios' own")
@@ -62,9 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Makes the mark of all scenarios known."""
     config.addinivalue_line("markers", "wakestorm: a scenario file of wakestorm")
-    bench: str = config.getoption("--wakestorm-bench")
-    if bench not in _BENCHES:
-        raise pytest.UsageError(f"--wakestorm-bench {bench}: {_EXTERNAL if bench == 'external' else _WHICH}")
+    resolve_bench(config)
     retries, file = config.getoption("--wakestorm-retries"), config.getoption("--wakestorm-flakes")
     if retries > 0 or file:
         explain_clash()
@@ -78,6 +72,54 @@ def pytest_configure(config: pytest.Config) -> None:
         except UsageError as error:
             raise pytest.UsageError(str(error)) from None
         config.pluginmanager.register(attempts, "wakestorm-attempts")
+
+
+def resolve_bench(config: Any) -> None:
+    """Bench and target fit each other. Raises UsageError, also for a target file that is wrong."""
+    bench, target = config.getoption("--wakestorm-bench"), config.getoption("--wakestorm-target")
+    bench = config.option.wakestorm_bench = bench or ("external" if target else "embedded")
+    if bench not in _BENCHES:
+        raise pytest.UsageError(f"--wakestorm-bench {bench}: write one of {', '.join(_BENCHES)}")
+    if bench != "external":
+        if target:
+            raise pytest.UsageError("--wakestorm-target is for --wakestorm-bench external")
+        return
+    if not target:
+        raise pytest.UsageError("--wakestorm-bench external needs --wakestorm-target FILE; docs/external.md has one")
+    explain_clash()
+    from harness.errors import ScenarioError
+    from harness.target import read_target
+
+    try:
+        read_target(Path(target))
+    except ScenarioError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Which target this is aimed at."""
+    target = config.getoption("--wakestorm-target")
+    return f"wakestorm: external bench, target {target}" if target else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was left in the target, and what it was not held to."""
+    if not terminalreporter.config.getoption("--wakestorm-target"):
+        return
+    from harness.pytest_target import summary_of
+
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    said = [
+        text
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, text in report.user_properties
+        if name == "target" and isinstance(text, str)
+    ]
+    if said:
+        terminalreporter.section("wakestorm target")
+        for line in summary_of(said):
+            terminalreporter.line(line)
 
 
 def is_ours(item: pytest.Item) -> bool:

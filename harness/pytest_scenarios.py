@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,9 +19,13 @@ if TYPE_CHECKING:  # what plays and reports is imported when something is played
     from harness.dut.kinds import DutOrder
     from harness.events import ScenarioResult
     from harness.playing import Player
+    from harness.pytest_target import TargetPlayer
     from harness.run_one import BenchKind
 
 MARK: Final = "wakestorm"
+TARGET: Final = "target"
+"""The property of a test case with what was said of the target."""
+
 _players: Final = pytest.StashKey["dict[tuple[str, str], Player]"]()
 
 
@@ -42,17 +47,18 @@ class ScenarioFile(pytest.File):
         except (ScenarioError, UsageError) as error:
             raise self.CollectError(str(error)) from None
         for case in loaded.cases:
-            plan = plan_of(loaded, case, self.config.getoption("--wakestorm-seed"))
+            with_macs = partial(plan_of, loaded, case, self.config.getoption("--wakestorm-seed"))
             name = case_words(case.id) or self.path.stem
-            yield ScenarioItem.from_parent(self, name=name, plan=plan)
+            yield ScenarioItem.from_parent(self, name=name, with_macs=with_macs)
 
 
 class ScenarioItem(pytest.Item):
     """One case. Its tags are its marks."""
 
-    def __init__(self, *, plan: Plan, **more: Any) -> None:
+    def __init__(self, *, with_macs: Callable[[Sequence[str]], Plan], **more: Any) -> None:
         super().__init__(**more)
-        self.plan = plan
+        self.with_macs = with_macs
+        self.plan = plan = with_macs(())
         self.add_marker(MARK)
         for tag in plan.tags:
             self.add_marker(mark_of(self.config, tag))
@@ -69,17 +75,34 @@ class ScenarioItem(pytest.Item):
             refuse_what_can_not_be(self.plan, bench)
         except ScenarioError as refused:
             pytest.skip(f"the {bench} bench with simulated cameras can't play it: {refused}")
+        player: Player | TargetPlayer
         try:
-            player = player_of(self.config, bench)
-            player.check([item.plan for item in self.session.items if isinstance(item, ScenarioItem)])
-            result = player.play(self.plan).result
-        except (ScenarioError, BenchUnavailable) as error:
+            if bench == "external":
+                player, result = self._at_target()
+            else:
+                player = player_of(self.config, bench)
+                player.check([item.plan for item in self.session.items if isinstance(item, ScenarioItem)])
+                result = player.play(self.plan).result
+        except (ScenarioError, BenchUnavailable, UsageError) as error:
             raise NotPassed(str(error)) from None
         if result.verdict is not Verdict.PASS:
             if result.verdict is Verdict.ERROR:
                 self.add_report_section("call", "errors.log of wakestorm", player.errors())
             blames = {Blame(failure.blame) for failure in result.failures if failure.blame}
             raise NotPassed("\n".join(report_lines(result)), first_cause(blames))
+
+    def _at_target(self) -> tuple[TargetPlayer, ScenarioResult]:
+        """Plays it before the target; what is said of its rows reaches the end of the run as a property."""
+        from harness.pytest_target import NotAllowed, target_player
+
+        player = target_player(self.config)
+        said: list[str] = []
+        try:
+            return player, player.play(self.plan, self.with_macs, said.append).result
+        except NotAllowed as refused:
+            pytest.skip(f"the target does not allow it: {refused}")
+        finally:
+            self.user_properties += [(TARGET, line) for line in (*player.left_out(), *said)]
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The report of the scenario, without a traceback of Python's."""
@@ -99,7 +122,7 @@ def refuse_what_can_not_be(plan: Plan, bench: BenchKind) -> None:
     from harness.dut.kinds import DutOrder, refuse_for_devices
 
     refuse_impossible([plan], faults_of(bench))
-    refuse_for_devices([plan], DutOrder(), bench)
+    refuse_for_devices([plan], DutOrder(), faults_of(bench))
 
 
 def report_lines(result: ScenarioResult) -> list[str]:

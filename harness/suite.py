@@ -100,7 +100,7 @@ class Suite:
         with self._own_cluster() as cluster, working_folder() as folder:
             self._workers += [Worker(options.errors_log, options.bench, number) for number in range(count)]
             try:
-                around = self._surroundings(cluster)
+                around = surroundings(cluster, self._plans, options, f"ws_{self._run_token}_sql")
             except BaseException:
                 self._let_go(cluster)
                 raise
@@ -125,13 +125,6 @@ class Suite:
 
     def _own_cluster(self) -> contextlib.AbstractContextManager[Cluster | None]:
         return contextlib.nullcontext() if self._options.target is not None else ephemeral_cluster()
-
-    def _surroundings(self, cluster: Cluster | None) -> Surroundings:
-        target = self._options.target
-        if cluster is None and target is not None:
-            return _surroundings(self._options, None, "", target.postgres_major)
-        assert cluster is not None, "a bench without target has a cluster"
-        return run_blocking(prepared(cluster, self._plans, self._options, f"ws_{self._run_token}_sql"))
 
     def _end(self, *, interrupted: bool) -> Verdict:
         verdict = merged(result.verdict for result in self._results if result.id not in self._options.quarantine)
@@ -204,7 +197,7 @@ class Suite:
             self._workers.remove(worker)
             worker.end()
             if job is not None:
-                _drop(job)
+                drop_database_of(job)
 
     def _lost(self, worker: Worker, found: str | None) -> None:
         """The process is gone, or is ended now: an ERROR for its scenario, and another process for the next."""
@@ -216,7 +209,7 @@ class Suite:
         result = error_result(job.plan, job.around, found)
         result = replace(result, wall_s=round(monotonic_s() - worker.since_s, 3))
         self._settle(ScenarioEnded(result=result), job)
-        _drop(job)
+        drop_database_of(job)
 
     def _settle(self, event: ScenarioEnded, job: Job | None) -> None:
         """The result counts, or the scenario gets another attempt."""
@@ -237,17 +230,26 @@ class Suite:
             worker.end(at_once=worker.job is not None)
             if worker.job is not None and cluster is not None and not cluster.is_ours:
                 with contextlib.suppress(BenchUnavailable):
-                    _drop(worker.job)
+                    drop_database_of(worker.job)
         self._workers.clear()
 
 
-def _drop(job: Job) -> None:
+def drop_database_of(job: Job) -> None:
     """Its database goes, where it had one of its own."""
     if job.around.cluster is not None:
         run_blocking(job.around.cluster.drop_database(job.database))
 
 
-async def prepared(cluster: Cluster, plans: Sequence[Plan], options: SuiteOptions, database: str) -> Surroundings:
+def surroundings(cluster: Cluster | None, plans: Sequence[Plan], options: SuiteOptions, database: str) -> Surroundings:
+    """What all plans share. Raises BenchUnavailable, and ScenarioError for SQL that PostgreSQL refuses."""
+    target = options.target
+    if cluster is None and target is not None:
+        return _surroundings(options, None, "", target.postgres_major)
+    assert cluster is not None, "a bench without target has a cluster"
+    return run_blocking(_prepared(cluster, plans, options, database))
+
+
+async def _prepared(cluster: Cluster, plans: Sequence[Plan], options: SuiteOptions, database: str) -> Surroundings:
     """The template is there, and PostgreSQL knows every table and column that the scenarios name."""
     async with cluster.admin() as connection:
         major = connection.get_server_version().major

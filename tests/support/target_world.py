@@ -96,6 +96,10 @@ class TargetWorld:
 
         return run_blocking(asked())
 
+    def execute(self, text: str) -> None:
+        """Statements, as the superuser."""
+        run_blocking(executed(self.database.superuser_dsn, text))
+
 
 def roles_of(database: Any, name: str) -> dict[str, str]:
     """Makes a role that reads and one that may delete; returns the environment with their logins."""
