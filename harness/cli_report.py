@@ -44,11 +44,15 @@ def report(
         raise UsageError(f"{out or folder}: {error.strerror or error}") from error
     assert path is not None, "read_run has found verdict.json"
     shown = path if out is not None else run / path.name
-    print(f"{shown}  ({path.stat().st_size / 1_000_000:.1f} MB)")
+    print(f"{shown}  ({_size_text(path.stat().st_size)})")
     if open_it:
         import webbrowser
 
         webbrowser.open(path.resolve().as_uri())
+
+
+def _size_text(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1_000_000 else f"{size_bytes / 1e3:.0f} kB"
 
 
 def diff(
