@@ -137,6 +137,8 @@ def _open_files() -> Look:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     text = f"ulimit -n {_limit(soft)} (at most {_limit(hard)})"
     raised = f"ulimit -n {min(hard, OPEN_FILES_GOOD) if hard > 0 else OPEN_FILES_GOOD}"
+    if 0 <= hard < OPEN_FILES_MIN:
+        raised = f"as root: ulimit -n {OPEN_FILES_GOOD}; or raise nofile in /etc/security/limits.conf and log in again"
     if 0 <= soft < OPEN_FILES_MIN:
         return Look("open files", "problem", f"{text}, {OPEN_FILES_MIN} needed", raised)
     if 0 <= soft < OPEN_FILES_GOOD:

@@ -79,8 +79,8 @@ class TargetPlayer:
         try:
             return self._player.play(aimed_plan(seen, with_macs(macs)))
         finally:
-            for line in cleaned(seen, macs):
-                say(line)
+            if words := cleaned(seen, macs):
+                say("\n".join(words))
 
     def left_out(self) -> list[str]:
         """The checks that are not made there, each with its reason; nothing before the first scenario."""
@@ -132,7 +132,7 @@ def target_player(config: pytest.Config) -> TargetPlayer:
 
 def summary_of(said: Iterable[str]) -> list[str]:
     """What a user should know after the run: what was left, and how often rows were deleted."""
-    lines = list(said)
-    deleted = sum(line.startswith(DELETED) for line in lines)
-    kept = dict.fromkeys(line for line in lines if not line.startswith(DELETED))
+    texts = list(said)
+    deleted = sum(text.startswith(DELETED) for text in texts)
+    kept = dict.fromkeys(text for text in texts if not text.startswith(DELETED))
     return [*kept, *([f"rows of its own cameras deleted after {deleted} scenarios"] if deleted else [])]

@@ -34,7 +34,7 @@ WAKES_A_TURN: Final = 64
 
 DRAIN_WAKES: Final = 2
 PORTS_AN_ADDRESS: Final = 20_000
-"""Connections from one source address: Linux has 28,231 ports for them, some of which others use."""
+"""Connections from one source address: Linux has 28,232 ports for them, some of which others use."""
 
 TROUBLES_MAX: Final = 50
 MAC_FIRST: Final = 0x02FC00000000
