@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,7 +58,7 @@ def test_a_run_leaves_its_report_and_the_report_is_made_again(ran: Path, capsys:
     assert "chunk[0].sent" in first and "data:image/jpeg;base64," in first
     (latest / "report.html").unlink()
     assert exit_code_of(["report"]) == 0
-    assert capsys.readouterr().out.startswith("runs/latest/report.html")
+    assert re.fullmatch(r"runs/latest/report\.html  \([1-9]\d* kB\)\n", capsys.readouterr().out)
     assert (latest / "report.html").read_text() == first
 
 

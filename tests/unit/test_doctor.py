@@ -34,6 +34,8 @@ def test_a_low_limit_of_open_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 4_096))
     look = looks(tmp_path)["open files"]
     assert (look.state, look.fix) == ("problem", "ulimit -n 4096")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 512))
+    assert "as root: ulimit -n 10000" in looks(tmp_path)["open files"].fix, "ulimit -n 512 would mend nothing"
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, -1))
     assert looks(tmp_path)["open files"].state == "note"
 
