@@ -13,7 +13,9 @@ from typing import Any, Final
 import asyncpg
 
 from harness.bench.external_database import (
+    OWN_NUMBERS,
     delete_own_rows,
+    each_once,
     free_macs,
     looked_at,
     own_rows,
@@ -63,10 +65,11 @@ def aimed(selection: Selection, file: Path) -> Aim:
     """Raises TargetError, ScenarioError, BenchUnavailable, and UsageError where the target must not be used."""
     target = read_target(file)
     plans = plans_for(selection)
-    seen = seen_target(file)
+    seen = seen_target(target, file)
     against, taken = judged(seen, plans)
     kept, left_out = fitting(plans, DutOrder(), "processes", named_files(selection.paths), against)
-    free = free_macs(target.devices.mac_prefix, int(token()[:6], 16), taken)
+    numbers = each_once(range(OWN_NUMBERS), int(token()[:6], 16))
+    free = free_macs(target.devices.mac_prefix, numbers, taken)
     wanted = {scenario_id(plan) for plan in kept}
 
     def macs(case: Case) -> list[str]:
@@ -80,9 +83,9 @@ def aimed(selection: Selection, file: Path) -> Aim:
     )
 
 
-def seen_target(file: Path) -> TargetSeen:
-    """Raises TargetError, BenchUnavailable, and UsageError where the target must not be used."""
-    return run_blocking(looked_at(read_target(file), file, file.read_text(encoding="utf-8-sig")))
+def seen_target(target: Target, file: Path) -> TargetSeen:
+    """What the target of that file has. Raises BenchUnavailable, and UsageError where it must not be used."""
+    return run_blocking(looked_at(target, file, file.read_text(encoding="utf-8-sig")))
 
 
 def judged(seen: TargetSeen, plans: Sequence[Plan]) -> tuple[Callable[[Plan], list[Mistake]], set[str]]:

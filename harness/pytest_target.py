@@ -5,20 +5,22 @@ Imported with the first scenario of `--wakestorm-bench external`; each process o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from harness.aiming import DELETED, aimed_plan, cleaned, judged, seen_target
-from harness.bench.external_database import OWN_NUMBERS
+from harness.bench.external_database import OWN_NUMBERS, each_once, free_macs
 from harness.errors import BenchUnavailable, ScenarioError, UsageError
 from harness.events import ScenarioEnded
 from harness.machine import token
 from harness.plan import Plan
 from harness.playing import Player
+from harness.target import read_target
 from harness.target_fit import checks_left_out
 from harness.target_view import TargetSeen
 
@@ -49,17 +51,12 @@ def block_of(run: str, worker: str) -> range:
     return range(block * BLOCK_MACS, (block + 1) * BLOCK_MACS)
 
 
-def numbers_from(block: range, start: int) -> Iterator[int]:
-    """Every number of the block once, from the `start`-th on: another run may have the same block."""
-    return (block[(start + step) % len(block)] for step in range(len(block)))
-
-
 class TargetPlayer:
     """Plays plans before one target, one after another."""
 
     def __init__(self, file: Path, block: range) -> None:
         self._file = file
-        self._numbers = numbers_from(block, int(token(), 16))
+        self._numbers = each_once(block, int(token(), 16))
         self._seen: TargetSeen | None = None
         self._trouble: Exception | None = None
         self._player: Player | None = None
@@ -102,21 +99,17 @@ class TargetPlayer:
             raise self._trouble
         if self._seen is None:
             try:
-                self._seen = seen_target(self._file)
+                self._seen = seen_target(read_target(self._file), self._file)
             except (ScenarioError, BenchUnavailable, UsageError) as error:
                 self._trouble = error
                 raise
         return self._seen
 
     def _free(self, count: int, prefix: str, taken: set[str]) -> list[str]:
-        found: list[str] = []
-        while len(found) < count:
-            number = next(self._numbers, None)
-            if number is None:
-                hint = "rows of earlier runs may stand there; or another devices.mac_prefix"
-                raise UsageError(f"no more free MACs for this process below {prefix}", hint=hint)
-            if (mac := f"{prefix}{number:06X}") not in taken:
-                found.append(mac)
+        found = list(islice(free_macs(prefix, self._numbers, taken), count))
+        if len(found) < count:
+            hint = "rows of earlier runs may stand there; or another devices.mac_prefix"
+            raise UsageError(f"no more free MACs for this process below {prefix}", hint=hint)
         return found
 
 

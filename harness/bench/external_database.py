@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -241,12 +241,15 @@ async def taken_macs(connection: Any, tables: TheirTables) -> set[str]:
     return {re.sub(r"[^0-9A-Fa-f]", "", row["mac"]).upper() for row in rows}
 
 
-def free_macs(prefix: str, first: int, taken: set[str]) -> Iterator[str]:
-    """MACs of the range that nobody has, from the `first` on, each once."""
-    for number in range(OWN_NUMBERS):
-        mac = f"{prefix}{(first + number) % OWN_NUMBERS:06X}"
-        if mac not in taken:
-            yield mac
+def each_once(block: range, start: int) -> Iterator[int]:
+    """Every number of the block once, from the `start`-th on: other runs take from the same block."""
+    return (block[(start + step) % len(block)] for step in range(len(block)))
+
+
+def free_macs(prefix: str, numbers: Iterable[int], taken: set[str]) -> Iterator[str]:
+    """MACs with these numbers below the prefix that nobody has."""
+    macs = (f"{prefix}{number:06X}" for number in numbers)
+    return (mac for mac in macs if mac not in taken)
 
 
 async def register(connection: Any, tables: TheirTables, macs: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from harness.fleet.bench import OwnBench
 
 PASSWORD: Final = "correct horse battery"
 FORM: Final = "application/x-www-form-urlencoded"
-_ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[2]
 
 
 _TELLS_A_SECRET: Final = (("user", "token"), ("logins", "add"))
@@ -85,7 +85,7 @@ def as_header(cookies: Mapping[str, str]) -> str:
 
 
 def _said(url: str, words: Sequence[str], given: str) -> str:
-    path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, "-P", "-m", "harness.cli", *words],
         input=given,

@@ -13,14 +13,13 @@ from typing import Any, Final
 
 import asyncpg
 
-from harness.aiming import PAGE_MACS, cleaned, words_before
+from harness.aiming import PAGE_MACS, cleaned, seen_target, words_before
 from harness.bench.external import stored_file
 from harness.bench.external_database import (
     OWN_NUMBERS,
     READER_SETTINGS,
     WRITER_SETTINGS,
     connect,
-    looked_at,
     reading,
     register,
     taken_macs,
@@ -62,7 +61,7 @@ def target_bench(file: Path, order: FleetOrder) -> TargetBench:
             f"--profile {order.profile} speaks {dialect}, the target takes {taken}",
             hint=f"devices.dialects of {file}, or another --profile; `wakestorm profiles` lists them",
         )
-    seen = run_blocking(looked_at(target, file, file.read_text(encoding="utf-8-sig")))
+    seen = seen_target(target, file)
     there = run_blocking(_taken(seen))
     print("\n".join(words_before(seen, len(there))), file=sys.stderr)
     first = int(target.devices.mac_prefix, 16) << 24

@@ -7,9 +7,10 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Final
 
+from harness.fleet.guarded import ROOT
 from harness.hostile.bystanders import Bystanders, percentile
 from harness.hostile.figure import Figure
-from harness.hostile.stand import FIRST_ATTACKER, ROOT, AttackedServer, peak_of
+from harness.hostile.stand import FIRST_ATTACKER, AttackedServer, peak_of
 from harness.machine import monotonic_s
 from simulator.fleet import camera_mac
 

@@ -12,9 +12,10 @@ import asyncpg
 
 from harness.bench.postgres_cluster import READER
 from harness.bench.template import SEARCH_PATH
+from harness.fleet.guarded import ROOT
 from harness.hostile.figure import Figure
 from harness.hostile.sql_attacks import ATTACKS
-from harness.hostile.stand import ROOT, AttackedServer
+from harness.hostile.stand import AttackedServer
 from harness.machine import monotonic_s
 from harness.sql_guard import problems
 

@@ -20,7 +20,6 @@ from harness.fleet.guarded import GuardedBench
 from harness.fleet.registering import register
 from harness.machine import token, unix_ms
 
-ROOT: Final = Path(__file__).parents[2]
 CAMERAS: Final = 100
 """Cameras that the server knows: some at their work, each of the others for one attack."""
 

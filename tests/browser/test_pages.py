@@ -15,7 +15,7 @@ from uuid import UUID
 
 import pytest
 import uvicorn
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import FilePayload, Page, expect, sync_playwright
 
 from server.clock import SystemClock
 from server.wire.states import Role
@@ -189,8 +189,8 @@ def upload_picture(page: Page, data: bytes) -> None:
     page.get_by_label("New project").fill("Yard, May")
     page.get_by_role("button", name="Make").click()
     page.get_by_role("link", name="Yard, May").click()
-    picture = {"name": "hive.jpg", "mimeType": "image/jpeg", "buffer": data}
-    page.get_by_label("Picture").set_input_files(files=[picture])  # type: ignore[list-item]
+    picture: FilePayload = {"name": "hive.jpg", "mimeType": "image/jpeg", "buffer": data}
+    page.get_by_label("Picture").set_input_files(files=[picture])
     page.get_by_role("button", name="Upload").click()
     expect(page.get_by_role("img", name="hive.jpg, original")).to_be_visible()
 
@@ -203,8 +203,8 @@ def upload_video(page: Page, data: bytes) -> None:
     page.get_by_label("New camera in North").fill("Gate")
     page.get_by_role("button", name="Make").last.click()
     expect(page.get_by_role("combobox", name="Camera")).to_be_visible()
-    film = {"name": "gate.mp4", "mimeType": "video/mp4", "buffer": data}
-    page.get_by_label("File").set_input_files(files=[film])  # type: ignore[list-item]
+    film: FilePayload = {"name": "gate.mp4", "mimeType": "video/mp4", "buffer": data}
+    page.get_by_label("File").set_input_files(files=[film])
     page.get_by_label("Recorded at").fill("2026-01-04T03:02:01")
     page.get_by_label("Notes").fill("rain on the lens")
     page.get_by_role("button", name="Upload").click()

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.bench.external_database import each_once
 from harness.errors import UsageError
 from harness.pytest_plugin import resolve_bench
-from harness.pytest_target import BLOCKS, block_of, numbers_from
+from harness.pytest_target import BLOCKS, block_of
 from tests.support.target_world import SECRETS, TargetWorld, target_world
 
 ROOT = Path(__file__).parents[2]
@@ -136,7 +137,7 @@ def test_no_two_processes_share_a_block(run: str, workers: set[int]) -> None:
 @given(first=st.integers(0, 1_000), size=st.integers(1, 50), start=st.integers(0, 1 << 32))
 def test_each_number_of_a_block_is_given_out_once(first: int, size: int, start: int) -> None:
     block = range(first, first + size)
-    assert sorted(numbers_from(block, start)) == list(block)
+    assert sorted(each_once(block, start)) == list(block)
 
 
 def test_more_processes_than_blocks_are_refused() -> None:

@@ -47,7 +47,7 @@ def test_a_fleet_over_tls_is_judged_in_foreign_tables_and_leaves_none_of_its_row
     with TlsDoor(there.port, server_context(tmp_path)) as door:
         path = there.file(tmp_path)
         text = path.read_text().replace(f"mqtt://127.0.0.1:{there.port}", f"mqtts://127.0.0.1:{door.port}")
-        path.write_text(text.replace("[broker]", '[broker]\nca = "ca.pem"'))
+        path.write_text(text.replace("[broker]", '[broker]\nca = "ca.crt"'))
         codes = [
             fleet("--bench", "external", "--devices", "6", "--out", "paho"),
             fleet("--devices", "6", "--link", "raw", "--shards", "2", "--fault", "cut=100%", "--out", "raw"),

@@ -169,7 +169,7 @@ def test_what_a_foreign_key_holds_is_left_and_said(tmp_path: Path, there: Target
 # -- TLS -------------------------------------------------------------------------------------------------
 
 
-def tls_target(folder: Path, port: int, ca: str = 'ca = "ca.pem"') -> Target:
+def tls_target(folder: Path, port: int, ca: str = 'ca = "ca.crt"') -> Target:
     path = folder / "target.toml"
     path.write_text(
         f'[broker]\nurl = "mqtts://127.0.0.1:{port}"\n{ca}\n'

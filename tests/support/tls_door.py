@@ -1,4 +1,4 @@
-"""TLS before a broker that has none: a certificate of one's own, and a door that ends the TLS."""
+"""TLS before a broker that has none: a door that ends the TLS, with a certificate of `wakestorm certs`."""
 
 from __future__ import annotations
 
@@ -6,44 +6,17 @@ import asyncio
 import ssl
 import threading
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate of its own making for 127.0.0.1, and its key."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "lab")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
-        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    paths = folder / "ca.pem", folder / "key.pem"
-    paths[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    paths[1].write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return paths
+from server.certificates import Names, make
 
 
 def server_context(folder: Path) -> ssl.SSLContext:
-    """What a TLS server on 127.0.0.1 needs; `ca.pem` in that folder is what its clients need."""
+    """What a TLS server on 127.0.0.1 needs; `ca.crt` in that folder is what its clients need."""
+    make(folder, Names(hosts=["127.0.0.1"], clients=(), days=1))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate(folder))
+    context.load_cert_chain(folder / "broker.crt", folder / "broker.key")
     return context
 
 

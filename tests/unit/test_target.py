@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.aiming import START_DEFAULT_MS
-from harness.bench.external_database import free_macs
+from harness.bench.external_database import OWN_NUMBERS, each_once, free_macs
 from harness.bench.external_links import TopicNames
 from harness.errors import BenchUnavailable
 from harness.plan import Plan, plans_of
@@ -114,7 +114,7 @@ def test_the_columns_are_those_of_the_schema() -> None:
 
 
 def test_macs_are_free_and_wrap_around() -> None:
-    macs = free_macs("02574B", 0xFFFFFF, {"02574B000000"})
+    macs = free_macs("02574B", each_once(range(OWN_NUMBERS), 0xFFFFFF), {"02574B000000"})
     assert [next(macs), next(macs)] == ["02574BFFFFFF", "02574B000001"]
 
 
